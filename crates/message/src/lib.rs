@@ -1,0 +1,172 @@
+//! What a message to a person is made of.
+//!
+//! Every failure that reaches a person says three things: what failed (with the
+//! value), why, and what to do next. It carries a stable code, `CSC` and four
+//! digits, whose first two digits are the program's exit code, so a code found
+//! in a log tells what a scheduler saw, and the exit code is decided nowhere else.
+//!
+//! Rules for whoever writes one:
+//! - `what` names the thing and the value, never a secret and never a child's
+//!   name, date of birth, postcode or payload.
+//! - `why` is the cause as far as it is known, in plain words.
+//! - `next` is something the reader can do, in the imperative.
+//! - a new message gets a new code, and its code an entry in
+//!   `docs/troubleshooting.md` (a test holds the two together).
+
+use std::fmt;
+
+/// One message to a person: what failed, why, what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    code: u16,
+    what: String,
+    why: String,
+    next: String,
+}
+
+impl Message {
+    /// Makes a message. `code` is the exit code times 100 plus a number of its own.
+    pub fn new(
+        code: u16,
+        what: impl Into<String>,
+        why: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Message {
+            code,
+            what: what.into(),
+            why: why.into(),
+            next: next.into(),
+        }
+    }
+
+    /// The message's number, e.g. `301` for `CSC0301`.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The exit code that this message stands for.
+    pub fn exit(&self) -> Exit {
+        Exit::of_code(self.code)
+    }
+
+    /// What failed, with the value.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Why it failed.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> &str {
+        &self.next
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "CSC{:04} {}\n  why:  {}\n  next: {}",
+            self.code, self.what, self.why, self.next
+        )
+    }
+}
+
+impl std::error::Error for Message {}
+
+/// How the program ends: the numbers that a scheduler watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, also when there was nothing to do.
+    Done,
+    /// Some records were refused, or a check that was asked for failed.
+    Refused,
+    /// Usage or configuration.
+    Configuration,
+    /// The database.
+    Database,
+    /// The receiver or its token endpoint is not reachable or does not allow it.
+    Receiver,
+    /// Another run is active on this table.
+    Busy,
+    /// Stopped by a safety rule.
+    Safety,
+    /// Interrupted by Ctrl-C.
+    Interrupted,
+}
+
+impl Exit {
+    /// Every exit, in the order of their numbers.
+    pub const ALL: [Exit; 8] = [
+        Exit::Done,
+        Exit::Refused,
+        Exit::Configuration,
+        Exit::Database,
+        Exit::Receiver,
+        Exit::Busy,
+        Exit::Safety,
+        Exit::Interrupted,
+    ];
+
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Configuration => 2,
+            Exit::Database => 3,
+            Exit::Receiver => 4,
+            Exit::Busy => 5,
+            Exit::Safety => 6,
+            Exit::Interrupted => 130,
+        }
+    }
+
+    /// What the code means, for `--help` and the pages of documentation.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done (also when there was nothing to do)",
+            Exit::Refused => "some records were refused, or a check failed",
+            Exit::Configuration => "usage or configuration",
+            Exit::Database => "the database",
+            Exit::Receiver => "the receiver or its token endpoint: not reachable or not allowed",
+            Exit::Busy => "another run is active on this table",
+            Exit::Safety => "stopped by a safety rule",
+            Exit::Interrupted => "interrupted (Ctrl-C)",
+        }
+    }
+
+    /// The exit that a message's number stands for: its hundreds.
+    fn of_code(code: u16) -> Exit {
+        Exit::ALL
+            .into_iter()
+            .find(|exit| u16::from(exit.code()) == code / 100)
+            .unwrap_or(Exit::Configuration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codes_hundreds_are_the_exit_code() {
+        for exit in Exit::ALL {
+            let message = Message::new(u16::from(exit.code()) * 100 + 7, "a", "b", "c");
+            assert_eq!(message.exit(), exit);
+        }
+    }
+
+    #[test]
+    fn a_message_prints_its_three_parts() {
+        let message = Message::new(301, "cannot open x", "it is locked", "close it");
+        assert_eq!(
+            message.to_string(),
+            "CSC0301 cannot open x\n  why:  it is locked\n  next: close it"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! The DfE receiver's client: token, transport, submission, receipts, and what
+//! each reply means. It knows nothing of tables, and decides nothing about
+//! retries: it says what a reply means, the run decides what to do.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod client;
+mod curl;
+mod meaning;
+mod receipt;
+mod refusal;
+mod retry_after;
+mod token;
+mod transport;
+mod words;
+
+pub use client::{Answer, Client, ClientOptions, Submitted, body_of};
+pub use curl::{CurlTransport, ProxyOptions};
+pub use meaning::{Meaning, RunEnd, Trouble, meaning};
+pub use receipt::{Receipt, ReceiptFault, receipts};
+pub use refusal::refused_records;
+pub use retry_after::retry_after;
+pub use token::TokenFault;
+pub use transport::{Fault, FaultKind, Method, Reply, Request, Transport};
+pub use words::Words;

@@ -1,0 +1,127 @@
+//! What the program remembers between runs: an SQLite file in one state folder per
+//! machine, created for the owner alone.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use csc_message::Message;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+/// The file.
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Journal {
+    /// Opens the journal, creating it and its folder where they are missing.
+    pub fn open(path: &Path) -> Result<Self, Message> {
+        let unusable = |why: String| {
+            Message::new(
+                202,
+                format!("Cannot use the journal {}", path.display()),
+                why,
+                "name a file in JOURNAL, or a folder in STATE_DIR, that this account may write to, \
+                 on a local disk",
+            )
+        };
+        create_for_owner(path).map_err(|e| unusable(e.to_string()))?;
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.execute_batch(
+                "CREATE TABLE IF NOT EXISTS confirmed_endpoint (
+                     endpoint     TEXT NOT NULL,
+                     la_code      TEXT NOT NULL,
+                     confirmed_at TEXT NOT NULL,
+                     PRIMARY KEY (endpoint, la_code)
+                 )",
+            )?;
+            Ok(connection)
+        };
+        Ok(Journal {
+            path: path.to_path_buf(),
+            connection: open().map_err(|e| unusable(e.to_string()))?,
+        })
+    }
+
+    /// Whether somebody has said yes to a live run of this authority to this endpoint.
+    pub fn is_confirmed(&self, endpoint: &str, la_code: &str) -> Result<bool, Message> {
+        self.connection
+            .query_row(
+                "SELECT 1 FROM confirmed_endpoint WHERE endpoint = ?1 AND la_code = ?2",
+                (endpoint, la_code),
+                |_| Ok(()),
+            )
+            .optional()
+            .map(|found| found.is_some())
+            .map_err(|e| self.refused(&e))
+    }
+
+    /// Remembers the yes.
+    pub fn confirm(&self, endpoint: &str, la_code: &str) -> Result<(), Message> {
+        self.connection
+            .execute(
+                "INSERT OR IGNORE INTO confirmed_endpoint VALUES (?1, ?2, ?3)",
+                (endpoint, la_code, Timestamp::now().to_string()),
+            )
+            .map(|_| ())
+            .map_err(|e| self.refused(&e))
+    }
+
+    fn refused(&self, error: &rusqlite::Error) -> Message {
+        Message::new(
+            202,
+            format!("Cannot use the journal {}", self.path.display()),
+            error.to_string(),
+            "close whatever else has the file open and make room on the disk, then start again",
+        )
+    }
+}
+
+fn create_for_owner(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder)?;
+    }
+    #[cfg_attr(not(unix), allow(unused_mut))]
+    let mut options = std::fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.write(true).create_new(true).open(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_yes_is_remembered_for_its_endpoint_and_authority() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/journal.db");
+        let journal = Journal::open(&path).unwrap();
+        assert!(!journal.is_confirmed("https://a", "201").unwrap());
+        journal.confirm("https://a", "201").unwrap();
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert!(journal.is_confirmed("https://a", "201").unwrap());
+        assert!(!journal.is_confirmed("https://b", "201").unwrap());
+        assert!(!journal.is_confirmed("https://a", "202").unwrap());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! One run: rows are read, prepared, put into batches, submitted, and what came back
+//! is recorded. It knows neither which database nor which HTTP library is used.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod deliver;
+mod journal;
+mod options;
+mod pacing;
+mod prepare;
+mod reader;
+mod report;
+mod retry;
+mod run;
+mod stop;
+
+pub use journal::Journal;
+pub use options::{Mode, RunOptions};
+pub use pacing::Gap;
+pub use prepare::{Prepared, Reason};
+pub use report::{Event, Failure, Preview, RefusedRows, RunReport, Watch};
+pub use retry::{NextTry, RetryPolicy};
+pub use run::{preview, run, send_one};
+pub use stop::{Stop, Stopper};

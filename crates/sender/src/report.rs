@@ -1,0 +1,159 @@
+//! What a run tells: while it goes, and at its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use csc_message::{Exit, Message};
+
+use crate::{Mode, Reason};
+
+/// What happens while a run goes. No event holds anything of a child.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run begins; so many rows are eligible (the limit counted in).
+    Begun {
+        /// Rows.
+        eligible: u64,
+    },
+    /// A batch's outcomes are in the table.
+    Recorded {
+        /// Posts so far.
+        posts: u64,
+        /// Rows dealt with so far, whatever became of them.
+        done: u64,
+        /// Of these, accepted.
+        accepted: u64,
+        /// Of these, refused.
+        refused: u64,
+    },
+    /// Something went wrong that a later try may not meet.
+    Waiting {
+        /// What happened.
+        why: String,
+        /// How long is waited.
+        wait: Duration,
+    },
+}
+
+/// Whoever watches a run: a progress bar, plain lines, a test.
+pub trait Watch: Send {
+    /// Is told of each event, in order.
+    fn event(&mut self, event: Event);
+}
+
+/// Rows that became `error` for one reason.
+#[derive(Clone, Debug, Default)]
+pub struct RefusedRows {
+    /// How many.
+    pub count: u64,
+    /// The first few of their ids.
+    pub examples: Vec<i64>,
+}
+
+/// How many row ids a report names for one reason.
+const EXAMPLES: usize = 10;
+
+impl RefusedRows {
+    pub(crate) fn add(&mut self, id: i64) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(id);
+        }
+    }
+}
+
+/// A post that failed: what the DfE asks for when it is told of it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The HTTP status, where there was a reply.
+    pub status: Option<u16>,
+    /// The receiver's or gateway's id of the request.
+    pub request_id: Option<String>,
+}
+
+/// What a dry run found.
+#[derive(Clone, Debug, Default)]
+pub struct Preview {
+    /// Records that would go.
+    pub records: u64,
+    /// In so many batches.
+    pub batches: u64,
+    /// Bytes of all bodies together.
+    pub bytes: u64,
+    /// Rows that would become `error` instead, by reason.
+    pub refused: BTreeMap<Reason, RefusedRows>,
+    /// The first record's structure without any of its values.
+    pub first_shape: Option<String>,
+}
+
+/// A run at its end.
+#[derive(Clone, Debug)]
+pub struct RunReport {
+    /// Whether anything left the authority.
+    pub mode: Mode,
+    /// Rows that were eligible at the start (the limit counted in).
+    pub eligible: u64,
+    /// Rows recorded as `sent`, or in testing mode as `testing`.
+    pub accepted: u64,
+    /// Rows recorded as `error`, by reason.
+    pub refused: BTreeMap<Reason, RefusedRows>,
+    /// Rows that changed while they were under way: they keep what they have now and
+    /// go with the next run.
+    pub changed: RefusedRows,
+    /// Rows that the receiver accepted and the database could not record: they go
+    /// again with the next run, which does no harm.
+    pub unrecorded: RefusedRows,
+    /// Posts, retries counted in.
+    pub posts: u64,
+    /// The posts that failed: the first hundred.
+    pub failures: Vec<Failure>,
+    /// From the first look at the table to the end.
+    pub took: Duration,
+    /// Whether Ctrl-C ended it.
+    pub interrupted: bool,
+    /// What ended it before its time.
+    pub ended_by: Option<Message>,
+}
+
+impl RunReport {
+    pub(crate) fn new(mode: Mode) -> Self {
+        RunReport {
+            mode,
+            eligible: 0,
+            accepted: 0,
+            refused: BTreeMap::new(),
+            changed: RefusedRows::default(),
+            unrecorded: RefusedRows::default(),
+            posts: 0,
+            failures: Vec::new(),
+            took: Duration::ZERO,
+            interrupted: false,
+            ended_by: None,
+        }
+    }
+
+    /// All rows that became `error`.
+    pub fn refused_count(&self) -> u64 {
+        self.refused.values().map(|rows| rows.count).sum()
+    }
+
+    /// Rows that this run dealt with, whatever became of them.
+    pub fn done(&self) -> u64 {
+        self.accepted + self.refused_count() + self.changed.count + self.unrecorded.count
+    }
+
+    /// Rows that were eligible and were not reached.
+    pub fn left(&self) -> u64 {
+        self.eligible.saturating_sub(self.done())
+    }
+
+    /// The exit code of the run.
+    pub fn exit(&self) -> Exit {
+        match &self.ended_by {
+            Some(message) => message.exit(),
+            None if self.interrupted => Exit::Interrupted,
+            None if self.refused_count() > 0 => Exit::Refused,
+            None => Exit::Done,
+        }
+    }
+}

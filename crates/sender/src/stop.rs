@@ -1,0 +1,72 @@
+//! Ctrl-C: the batch under way is ended and recorded, nothing new is begun.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Asks a run to stop. Dropping it asks nothing.
+#[derive(Clone)]
+pub struct Stopper(watch::Sender<bool>);
+
+/// What a run looks at before every step that takes time.
+#[derive(Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// A pair: whoever holds the first can stop whoever looks at the second.
+    pub fn new() -> (Stopper, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (Stopper(sender), Stop(receiver))
+    }
+
+    /// Whether a stop was asked for.
+    pub fn asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Ends when a stop is asked for, and never otherwise.
+    pub async fn wait(&mut self) {
+        if self.0.wait_for(|asked| *asked).await.is_err() {
+            // Nobody is left who could ask.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits so long; `false` where a stop came first.
+    pub async fn sleep(&mut self, time: Duration) -> bool {
+        if self.asked() {
+            return false;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(time) => true,
+            () = self.wait() => false,
+        }
+    }
+}
+
+impl Stopper {
+    /// Asks for the stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_ends_a_wait() {
+        let (stopper, mut stop) = Stop::new();
+        let waiting = tokio::spawn(async move { stop.sleep(Duration::from_secs(3600)).await });
+        stopper.stop();
+        assert!(!waiting.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_by_itself_when_nobody_can_stop_it() {
+        let (stopper, mut stop) = Stop::new();
+        drop(stopper);
+        assert!(stop.sleep(Duration::from_secs(3600)).await);
+    }
+}

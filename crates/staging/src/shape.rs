@@ -1,0 +1,106 @@
+//! The table as it is: which columns it has, and what they take.
+
+use csc_message::Message;
+
+use crate::{StoreError, StoreErrorKind, TableName};
+
+/// A column of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, as the database spells it.
+    pub name: String,
+    /// Its type in the database's words, lower case, e.g. `jsonb`, `character varying`.
+    pub kind: String,
+    /// The longest text it takes, in characters; `None` where there is no limit.
+    pub max_chars: Option<usize>,
+}
+
+/// The table as it is.
+#[derive(Clone, Debug)]
+pub struct TableShape {
+    columns: Vec<Column>,
+    unique_person: bool,
+}
+
+/// Columns without which no row can be sent or recorded (`staging-table.md`).
+/// `legacy_id`, the hashes, `partial_json_payload` and `last_updated` are used where
+/// they are there.
+const NEEDED: [&str; 8] = [
+    "id",
+    "person_id",
+    "json_payload",
+    "previous_json_payload",
+    "submission_status",
+    "submission_timestamp",
+    "api_response",
+    "row_state",
+];
+
+impl TableShape {
+    /// Checks that the columns that are needed are there.
+    pub(crate) fn new(
+        table: &TableName,
+        columns: Vec<Column>,
+        unique_person: bool,
+        create_command: &str,
+    ) -> Result<Self, StoreError> {
+        if columns.is_empty() {
+            return Err(StoreError::new(
+                StoreErrorKind::Table,
+                Message::new(
+                    304,
+                    format!("The database has no table {table}"),
+                    "it does not exist there, or this logon may not see it",
+                    format!(
+                        "check TABLE_NAME and the database's name; to create both staging tables, \
+                         run `csc-sender init` or give your DBA the SQL of `{create_command}`"
+                    ),
+                ),
+            ));
+        }
+        let shape = TableShape {
+            columns,
+            unique_person,
+        };
+        let missing: Vec<&str> = NEEDED
+            .into_iter()
+            .filter(|name| shape.column(name).is_none())
+            .collect();
+        if missing.is_empty() {
+            return Ok(shape);
+        }
+        Err(StoreError::new(
+            StoreErrorKind::Table,
+            Message::new(
+                305,
+                format!("Table {table} lacks the column(s) {}", missing.join(", ")),
+                "a staging table needs them, and this one was made without",
+                format!(
+                    "ask your DBA to add them with ALTER TABLE; `{create_command}` shows each with its type"
+                ),
+            ),
+        ))
+    }
+
+    /// The column of that name, whatever its case.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// All columns, in the table's order.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Whether the database itself keeps a child to one row.
+    pub fn unique_person(&self) -> bool {
+        self.unique_person
+    }
+
+    /// The longest `api_response`, in characters.
+    pub(crate) fn response_limit(&self) -> Option<usize> {
+        self.column("api_response").and_then(|c| c.max_chars)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the program asks of a staging table, whichever database it lives in.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use csc_message::Message;
+
+use crate::connection::ConnectionTarget;
+use crate::postgres::PostgresStore;
+use crate::sqlite::SqliteStore;
+use crate::{NewRow, Outcome, StagedRow, StoreError, StoreErrorKind, TableName, TableShape};
+
+/// How much one page may hold: whichever bound is met first ends it. A page with
+/// a row that is larger than `bytes` holds just that row or ends with it.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimits {
+    /// Rows, at least 1.
+    pub rows: u32,
+    /// Bytes of payload, as UTF-8.
+    pub bytes: u64,
+}
+
+/// Whether `create` had something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The table was made.
+    Now,
+    /// It was there, and was not touched.
+    AlreadyThere,
+}
+
+/// Who holds a table's run lock, as far as the database tells.
+pub type Holder = String;
+
+/// The table in figures, for `status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableSummary {
+    /// Rows by (submission_status, row_state), both in lower case, blank as `(blank)`.
+    pub counts: Vec<(String, String, u64)>,
+    /// Rows that the next run would read.
+    pub eligible: u64,
+    /// When the oldest pending row last changed, in the database's words.
+    pub oldest_pending: Option<String>,
+    /// The newest `submission_timestamp` of a row that was ever acknowledged, as
+    /// `YYYY-MM-DD HH:MM:SS`. Rows that were never sent have a timestamp too (the
+    /// time of their insertion), which is ignored.
+    pub last_submission: Option<String>,
+    /// Children with more than one row.
+    pub children_with_several_rows: u64,
+}
+
+/// A staging table. One store is one table; its methods may be called from several
+/// tasks. All work is done in sets: a page is one query, a batch's outcomes one
+/// statement.
+#[async_trait]
+pub trait StagingStore: Send + Sync {
+    /// The database and table in words, without a password, e.g.
+    /// `PostgreSQL db.example:5432/HDM_Local, table ssd_api_data_staging_anon`.
+    fn place(&self) -> String;
+
+    /// The table as it is. An error where it is missing or lacks a needed column.
+    async fn shape(&self) -> Result<Arc<TableShape>, StoreError>;
+
+    /// Creates the table where it is missing; one that exists is not touched.
+    async fn create(&self) -> Result<Created, StoreError>;
+
+    /// Takes the table's run lock, which disappears with the store or the process.
+    /// An error of kind `Busy` where another run has it.
+    async fn lock(&self) -> Result<(), StoreError>;
+
+    /// How many rows are eligible now.
+    async fn count(&self) -> Result<u64, StoreError>;
+
+    /// The eligible rows with an id greater than `after`, in order of id: status
+    /// pending, error or testing, state not deleted (in any case), payload not blank,
+    /// and the newest row of their child. An empty page is the end.
+    async fn page(&self, after: i64, limits: PageLimits) -> Result<Vec<StagedRow>, StoreError>;
+
+    /// Records what became of rows, all in one statement and transaction, each only
+    /// where the row still is the one that was read. Gives the ids that were recorded;
+    /// a row that is missing there changed meanwhile and was left as it is.
+    async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError>;
+
+    /// The table in figures.
+    async fn summary(&self) -> Result<TableSummary, StoreError>;
+
+    /// Stages rows as the pilot's SQL does: pending, new.
+    async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError>;
+}
+
+/// Connects to the database that the target names. An SQLite file must exist.
+pub async fn connect(
+    target: &ConnectionTarget,
+    table: &TableName,
+) -> Result<Arc<dyn StagingStore>, StoreError> {
+    open(target, table, false).await
+}
+
+/// Connects, creating an SQLite file that does not exist yet, for the owner alone.
+pub async fn connect_creating(
+    target: &ConnectionTarget,
+    table: &TableName,
+) -> Result<Arc<dyn StagingStore>, StoreError> {
+    open(target, table, true).await
+}
+
+async fn open(
+    target: &ConnectionTarget,
+    table: &TableName,
+    create: bool,
+) -> Result<Arc<dyn StagingStore>, StoreError> {
+    match target {
+        ConnectionTarget::Sqlite { path } => {
+            Ok(Arc::new(SqliteStore::open(path, table, create).await?))
+        }
+        ConnectionTarget::Postgres(target) => {
+            Ok(Arc::new(PostgresStore::connect(target, table).await?))
+        }
+        ConnectionTarget::SqlServer(target) => Err(StoreError::new(
+            StoreErrorKind::Connection,
+            Message::new(
+                306,
+                format!("Cannot connect to SQL Server {}", target.host),
+                "the connection string was understood, but this version of csc-sender \
+                 cannot talk to SQL Server yet",
+                "use a PostgreSQL or SQLite staging table, or wait for the version that can",
+            ),
+        )),
+    }
+}
+
+/// The words of `ELIGIBLE` as a list of SQL literals: constants, never a user's value.
+pub(crate) fn eligible_words() -> String {
+    let words: Vec<String> = crate::SubmissionStatus::ELIGIBLE
+        .into_iter()
+        .map(|status| format!("'{}'", status.word()))
+        .collect();
+    words.join(", ")
+}

@@ -1,0 +1,103 @@
+//! One suite of behaviour for every staging store: what holds for one database holds
+//! for all. Each place is a real database with a table that somebody else made.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
+
+mod place;
+mod suite;
+
+use place::Place;
+
+/// Makes one test per behaviour for a kind of place.
+macro_rules! behaves {
+    ($name:ident, $place:expr) => {
+        mod $name {
+            use super::*;
+            behaves!(@tests $place;
+                eligible_rows_are_read_in_order_of_id_whatever_the_case_of_their_words
+                rows_that_are_sent_deleted_or_blank_are_not_read
+                only_the_newest_row_of_a_child_is_read
+                every_row_without_a_person_is_read
+                pages_end_at_their_bounds_and_miss_nothing
+                a_page_always_holds_a_row_however_large
+                text_is_carried_byte_for_byte
+                an_accepted_row_is_recorded_in_all_its_columns
+                a_refused_row_keeps_everything_but_status_and_response
+                a_tested_row_keeps_everything_but_status_and_response
+                a_row_whose_payload_changed_meanwhile_is_left_alone
+                a_row_whose_state_changed_meanwhile_is_left_alone
+                a_row_that_was_only_touched_is_still_recorded
+                a_row_that_is_gone_or_became_another_childs_is_left_alone
+                a_hundred_outcomes_of_all_kinds_are_one_call
+                columns_that_we_do_not_know_survive
+                a_second_run_is_kept_out_until_the_first_has_ended
+                creating_leaves_a_table_that_exists_alone
+                the_summary_counts_what_is_there
+                rows_that_were_never_sent_are_no_last_submission
+                staged_rows_are_new_and_pending
+                a_table_that_is_missing_or_lacks_a_column_is_named
+            );
+        }
+    };
+    (@tests $place:expr; $($behaviour:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $behaviour() {
+                let place: Place = $place.await;
+                suite::$behaviour(&place).await;
+                place.clean().await;
+            }
+        )+
+    };
+}
+
+behaves!(sqlite_as_created, Place::sqlite(place::SQLITE_CREATED));
+behaves!(sqlite_of_others, Place::sqlite(place::SQLITE_OTHERS));
+behaves!(postgres_as_created, Place::postgres(place::PG_CREATED));
+behaves!(
+    postgres_text_with_short_response,
+    Place::postgres(place::PG_SHORT)
+);
+behaves!(
+    postgres_jsonb_with_extra_columns,
+    Place::postgres(place::PG_JSONB)
+);
+behaves!(
+    postgres_mixed_types_without_legacy_id,
+    Place::postgres(place::PG_MIXED)
+);
+behaves!(
+    postgres_with_a_unique_person,
+    Place::postgres(place::PG_UNIQUE)
+);
+
+/// What only a database with transactions of several sessions can show.
+mod postgres_only {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_change_that_commits_while_the_outcome_waits_for_its_lock_wins() {
+        let place = Place::postgres(place::PG_JSONB).await;
+        suite::a_change_under_way_wins(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_response_is_cut_to_the_columns_length() {
+        let place = Place::postgres(place::PG_SHORT).await;
+        suite::a_response_is_cut(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_is_found_whatever_the_case_of_its_name() {
+        let place = Place::postgres(place::PG_SHORT).await;
+        suite::found_in_upper_case(&place).await;
+        place.clean().await;
+    }
+}

@@ -1,0 +1,757 @@
+//! The behaviours.
+
+use csc_staging::{
+    Created, NewRow, Outcome, PageLimits, RowResult, StagedRow, StagingStore, StoreErrorKind,
+};
+
+use crate::place::{Place, payload};
+
+const ALL: PageLimits = PageLimits {
+    rows: 1000,
+    bytes: 64 * 1024 * 1024,
+};
+
+async fn read(store: &dyn StagingStore) -> Vec<StagedRow> {
+    store.page(i64::MIN, ALL).await.unwrap()
+}
+
+async fn read_ids(place: &Place) -> Vec<i64> {
+    let ids: Vec<i64> = read(&*place.store)
+        .await
+        .iter()
+        .map(|row| row.key.id())
+        .collect();
+    assert_eq!(
+        place.store.count().await.unwrap(),
+        ids.len() as u64,
+        "the count agrees"
+    );
+    ids
+}
+
+fn accepted(row: &StagedRow) -> Outcome {
+    Outcome {
+        key: row.key.clone(),
+        result: RowResult::Accepted {
+            receipt: "6f9619ff-8b86-d011-b42d-00c04fc964ff".into(),
+            at: "2026-11-24T02:00:01.25".parse().unwrap(),
+        },
+    }
+}
+
+fn refused(row: &StagedRow, reason: &str) -> Outcome {
+    Outcome {
+        key: row.key.clone(),
+        result: RowResult::Refused {
+            reason: reason.into(),
+        },
+    }
+}
+
+/// Every column but the named ones, to see that nothing else moved.
+async fn snapshot(place: &Place, id: i64, without: &[&str]) -> Vec<Option<String>> {
+    let mut values = Vec::new();
+    for column in [
+        "person_id",
+        "previous_json_payload",
+        "json_payload",
+        "partial_json_payload",
+        "current_hash",
+        "previous_hash",
+        "submission_status",
+        "submission_timestamp",
+        "api_response",
+        "row_state",
+        "last_updated",
+    ] {
+        if !without.contains(&column) {
+            values.push(place.text(column, id).await);
+        }
+    }
+    values
+}
+
+pub async fn eligible_rows_are_read_in_order_of_id_whatever_the_case_of_their_words(place: &Place) {
+    let mut expected = Vec::new();
+    for (n, status) in [
+        "Pending",
+        "pending",
+        "PENDING",
+        "Error",
+        "error",
+        "Testing",
+        " testing ",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n = u32::try_from(n).unwrap();
+        let state = ["New", "updated", "UNCHANGED"][(n % 3) as usize];
+        expected.push(
+            place
+                .insert(Some(&format!("P{n}")), &payload(n), status, state)
+                .await,
+        );
+    }
+    assert_eq!(read_ids(place).await, expected);
+    let rows = read(&*place.store).await;
+    assert_eq!(rows[0].payload.as_deref(), Some(payload(0).as_str()));
+    assert_eq!(rows[0].person_id.as_deref(), Some("P0"));
+}
+
+pub async fn rows_that_are_sent_deleted_or_blank_are_not_read(place: &Place) {
+    place
+        .insert(Some("A"), &payload(1), "Sent", "Unchanged")
+        .await;
+    place
+        .insert(Some("B"), &payload(2), "Pending", "Deleted")
+        .await;
+    place
+        .insert(Some("C"), &payload(3), "error", "DELETED")
+        .await;
+    place.insert(Some("D"), &payload(4), "queued", "New").await;
+    if !place.is_jsonb() {
+        place.insert(Some("E"), " \r\n\t", "Pending", "New").await;
+        place.insert(Some("F"), "", "Pending", "New").await;
+    }
+    assert_eq!(read_ids(place).await, Vec::<i64>::new());
+    let id = place.insert(Some("G"), &payload(5), "Pending", "New").await;
+    place
+        .execute(&format!(
+            "UPDATE {} SET row_state = NULL WHERE id = {id}",
+            place.t()
+        ))
+        .await;
+    assert_eq!(
+        read_ids(place).await,
+        vec![id],
+        "a state that is absent is not deleted"
+    );
+}
+
+pub async fn only_the_newest_row_of_a_child_is_read(place: &Place) {
+    if place.made.unique_person {
+        place.child(1).await;
+        assert!(place.store.shape().await.unwrap().unique_person());
+        return;
+    }
+    place.insert(Some("A"), &payload(1), "error", "New").await;
+    let newest_a = place
+        .insert(Some("A"), &payload(2), "Pending", "Updated")
+        .await;
+    place.insert(Some("B"), &payload(3), "error", "New").await;
+    place
+        .insert(Some("B"), &payload(4), "Sent", "Unchanged")
+        .await;
+    place.insert(Some("C"), &payload(5), "Pending", "New").await;
+    place
+        .insert(Some("C"), &payload(6), "Pending", "Deleted")
+        .await;
+    let only_d = place.insert(Some("D"), &payload(7), "Pending", "New").await;
+    assert_eq!(read_ids(place).await, vec![newest_a, only_d]);
+    let after = place.store.page(newest_a, ALL).await.unwrap();
+    assert_eq!(
+        after.len(),
+        1,
+        "a later page judges the newest row in the same way"
+    );
+    assert!(!place.store.shape().await.unwrap().unique_person());
+}
+
+pub async fn every_row_without_a_person_is_read(place: &Place) {
+    let mut expected = vec![
+        place.insert(None, &payload(1), "Pending", "New").await,
+        place.insert(None, &payload(2), "Pending", "New").await,
+        place.insert(Some(" "), &payload(3), "Pending", "New").await,
+    ];
+    if !place.made.unique_person {
+        expected.push(place.insert(Some(" "), &payload(4), "Pending", "New").await);
+    }
+    assert_eq!(read_ids(place).await, expected);
+}
+
+pub async fn pages_end_at_their_bounds_and_miss_nothing(place: &Place) {
+    let mut expected = Vec::new();
+    for n in 0..25 {
+        expected.push(place.child(n).await);
+    }
+    let one = payload(10).len() as u64;
+    for limits in [
+        PageLimits {
+            rows: 4,
+            bytes: 1 << 20,
+        },
+        PageLimits {
+            rows: 1000,
+            bytes: one * 3,
+        },
+        PageLimits { rows: 1, bytes: 1 },
+        PageLimits {
+            rows: 25,
+            bytes: 1 << 20,
+        },
+    ] {
+        let (mut after, mut ids) = (i64::MIN, Vec::new());
+        loop {
+            let page = place.store.page(after, limits).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= limits.rows as usize, "{limits:?}");
+            let bytes: u64 = page
+                .iter()
+                .map(|r| r.payload.as_ref().unwrap().len() as u64)
+                .sum();
+            let last_bytes = last.payload.as_ref().unwrap().len() as u64;
+            assert!(bytes - last_bytes < limits.bytes, "{limits:?}");
+            after = last.key.id();
+            ids.extend(page.iter().map(|row| row.key.id()));
+        }
+        assert_eq!(ids, expected, "{limits:?}");
+    }
+}
+
+pub async fn a_page_always_holds_a_row_however_large(place: &Place) {
+    let large = format!(
+        "{{\"la_child_id\": \"C1\", \"x\": \"{}\"}}",
+        "é".repeat(2_000_000)
+    );
+    let id = place.insert(Some("A"), &large, "Pending", "New").await;
+    place.child(2).await;
+    let page = place
+        .store
+        .page(
+            i64::MIN,
+            PageLimits {
+                rows: 10,
+                bytes: 1000,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(page[0].key.id(), id);
+    let read = page[0].payload.as_deref().unwrap();
+    assert!(read == large || (place.is_jsonb() && read.len() == large.len()));
+    assert_eq!(
+        place.store.record(&[accepted(&page[0])]).await.unwrap(),
+        vec![id]
+    );
+}
+
+pub async fn text_is_carried_byte_for_byte(place: &Place) {
+    let tricky = "{\"la_child_id\": \"C1\", \"x\": \"O'Brien \\\"\\\\ \\t Zoë 日本 😀\", \
+                  \"n\": 9223372036854775807, \"d\": 1.10}";
+    let id = place
+        .insert(Some("O'Brien é 😀"), tricky, "Pending", "New")
+        .await;
+    let rows = read(&*place.store).await;
+    let stored = place.text("json_payload", id).await;
+    assert_eq!(rows[0].payload, stored);
+    assert_eq!(rows[0].person_id.as_deref(), Some("O'Brien é 😀"));
+    assert!(stored.unwrap().contains("9223372036854775807"));
+    place.store.record(&[accepted(&rows[0])]).await.unwrap();
+    assert_eq!(
+        place.text("previous_json_payload", id).await,
+        rows[0].payload
+    );
+}
+
+pub async fn an_accepted_row_is_recorded_in_all_its_columns(place: &Place) {
+    let id = place.child(1).await;
+    let other = place.child(2).await;
+    let untouched = snapshot(place, other, &[]).await;
+    let kept = [
+        "person_id",
+        "json_payload",
+        "partial_json_payload",
+        "current_hash",
+        "last_updated",
+    ];
+    let all_but_kept = [
+        "previous_json_payload",
+        "previous_hash",
+        "submission_status",
+        "submission_timestamp",
+        "api_response",
+        "row_state",
+    ];
+    let before = snapshot(place, id, &all_but_kept).await;
+    assert_eq!(before.len(), kept.len());
+    let rows = read(&*place.store).await;
+    assert_eq!(
+        place.store.record(&[accepted(&rows[0])]).await.unwrap(),
+        vec![id]
+    );
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("sent")
+    );
+    assert_eq!(
+        place.text("row_state", id).await.as_deref(),
+        Some("unchanged")
+    );
+    assert_eq!(
+        place.text("api_response", id).await.as_deref(),
+        Some("6f9619ff-8b86-d011-b42d-00c04fc964ff")
+    );
+    assert_eq!(
+        place.text("previous_json_payload", id).await,
+        rows[0].payload
+    );
+    assert_eq!(
+        place.text("previous_hash", id).await,
+        place.text("current_hash", id).await
+    );
+    let at = if place.made.sql.contains("submission_timestamp TIMESTAMPTZ")
+        || (place.made.sql.is_empty() && place.table.schema().is_some())
+    {
+        place
+            .text("submission_timestamp AT TIME ZONE 'UTC'", id)
+            .await
+    } else {
+        place.text("submission_timestamp", id).await
+    };
+    assert_eq!(at.as_deref(), Some("2026-11-24 02:00:01.25"));
+    assert_eq!(snapshot(place, id, &all_but_kept).await, before);
+    assert_eq!(snapshot(place, other, &[]).await, untouched);
+    assert_eq!(read_ids(place).await, vec![other]);
+}
+
+pub async fn a_refused_row_keeps_everything_but_status_and_response(place: &Place) {
+    let id = place
+        .insert(Some("A"), &payload(1), "Pending", "Updated")
+        .await;
+    let written = ["submission_status", "api_response"];
+    let before = snapshot(place, id, &written).await;
+    let rows = read(&*place.store).await;
+    let reason = "status 400: [0].child_details.sex 'x' é";
+    assert_eq!(
+        place
+            .store
+            .record(&[refused(&rows[0], reason)])
+            .await
+            .unwrap(),
+        vec![id]
+    );
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("error")
+    );
+    assert_eq!(
+        place.text("api_response", id).await.as_deref(),
+        Some(reason)
+    );
+    assert_eq!(snapshot(place, id, &written).await, before);
+    assert_eq!(read_ids(place).await, vec![id], "it stays eligible");
+}
+
+pub async fn a_tested_row_keeps_everything_but_status_and_response(place: &Place) {
+    let id = place
+        .insert(Some("A"), &payload(1), "Pending", "Updated")
+        .await;
+    let written = ["submission_status", "api_response"];
+    let before = snapshot(place, id, &written).await;
+    let rows = read(&*place.store).await;
+    let tested = Outcome {
+        key: rows[0].key.clone(),
+        result: RowResult::Tested {
+            receipt: "simulated 1".into(),
+        },
+    };
+    assert_eq!(place.store.record(&[tested]).await.unwrap(), vec![id]);
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("testing")
+    );
+    assert_eq!(
+        place.text("api_response", id).await.as_deref(),
+        Some("simulated 1")
+    );
+    assert_eq!(snapshot(place, id, &written).await, before);
+    assert_eq!(read_ids(place).await, vec![id], "it stays eligible");
+}
+
+pub async fn a_row_whose_payload_changed_meanwhile_is_left_alone(place: &Place) {
+    let (changed, same) = (place.child(1).await, place.child(2).await);
+    let rows = read(&*place.store).await;
+    place
+        .execute(&format!(
+            "UPDATE {} SET json_payload = '{}', submission_status = 'Pending', row_state = 'New' WHERE id = {changed}",
+            place.t(),
+            payload(7)
+        ))
+        .await;
+    let before = snapshot(place, changed, &[]).await;
+    let outcomes = [accepted(&rows[0]), accepted(&rows[1])];
+    assert_eq!(place.store.record(&outcomes).await.unwrap(), vec![same]);
+    assert_eq!(
+        place
+            .store
+            .record(&[refused(&rows[0], "late")])
+            .await
+            .unwrap(),
+        Vec::<i64>::new()
+    );
+    assert_eq!(snapshot(place, changed, &[]).await, before);
+    assert_eq!(read_ids(place).await, vec![changed]);
+}
+
+pub async fn a_row_whose_state_changed_meanwhile_is_left_alone(place: &Place) {
+    let deleted = place.child(1).await;
+    let recased = place.child(2).await;
+    let rows = read(&*place.store).await;
+    for (id, state) in [(deleted, "'deleted'"), (recased, "'NEW'")] {
+        place
+            .execute(&format!(
+                "UPDATE {} SET row_state = {state} WHERE id = {id}",
+                place.t()
+            ))
+            .await;
+    }
+    let outcomes = [accepted(&rows[0]), accepted(&rows[1])];
+    assert_eq!(
+        place.store.record(&outcomes).await.unwrap(),
+        Vec::<i64>::new()
+    );
+    assert_eq!(
+        place.text("submission_status", deleted).await.as_deref(),
+        Some("Pending")
+    );
+    assert_eq!(
+        place.text("row_state", deleted).await.as_deref(),
+        Some("deleted")
+    );
+}
+
+pub async fn a_row_that_was_only_touched_is_still_recorded(place: &Place) {
+    let id = place.child(1).await;
+    let rows = read(&*place.store).await;
+    place
+        .execute(&format!(
+            "UPDATE {} SET last_updated = '2020-01-01 00:00:00', current_hash = {} WHERE id = {id}",
+            place.t(),
+            place.blob(0x62)
+        ))
+        .await;
+    assert_eq!(
+        place.store.record(&[accepted(&rows[0])]).await.unwrap(),
+        vec![id]
+    );
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("sent")
+    );
+}
+
+pub async fn a_row_that_is_gone_or_became_another_childs_is_left_alone(place: &Place) {
+    let (gone, reused) = (place.child(1).await, place.child(2).await);
+    let rows = read(&*place.store).await;
+    place.execute(&format!("DELETE FROM {}", place.t())).await;
+    place
+        .execute(&format!(
+            "INSERT INTO {} (id, person_id, json_payload, submission_status, row_state)
+             VALUES ({reused}, 'Q', '{}', 'Pending', 'New')",
+            place.t(),
+            payload(99)
+        ))
+        .await;
+    let outcomes = [accepted(&rows[0]), accepted(&rows[1])];
+    assert_eq!(
+        place.store.record(&outcomes).await.unwrap(),
+        Vec::<i64>::new()
+    );
+    assert_eq!(
+        place.text("submission_status", reused).await.as_deref(),
+        Some("Pending")
+    );
+    assert_ne!(gone, reused);
+}
+
+pub async fn a_hundred_outcomes_of_all_kinds_are_one_call(place: &Place) {
+    for n in 0..100 {
+        place.child(n).await;
+    }
+    let rows = read(&*place.store).await;
+    let outcomes: Vec<Outcome> = rows
+        .iter()
+        .enumerate()
+        .map(|(n, row)| match n % 3 {
+            0 => accepted(row),
+            1 => refused(row, &format!("reason {n}")),
+            _ => Outcome {
+                key: row.key.clone(),
+                result: RowResult::Tested {
+                    receipt: format!("simulated {n}"),
+                },
+            },
+        })
+        .collect();
+    let mut recorded = place.store.record(&outcomes).await.unwrap();
+    recorded.sort_unstable();
+    assert_eq!(
+        recorded,
+        rows.iter().map(|row| row.key.id()).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        place
+            .text("api_response", rows[1].key.id())
+            .await
+            .as_deref(),
+        Some("reason 1")
+    );
+    assert_eq!(
+        place
+            .text("api_response", rows[2].key.id())
+            .await
+            .as_deref(),
+        Some("simulated 2")
+    );
+    assert_eq!(read_ids(place).await.len(), 66);
+    assert_eq!(place.store.record(&[]).await.unwrap(), Vec::<i64>::new());
+}
+
+pub async fn columns_that_we_do_not_know_survive(place: &Place) {
+    let id = place.child(1).await;
+    if !place.has_note() {
+        place
+            .execute(&format!(
+                "ALTER TABLE {} ADD COLUMN local_note TEXT",
+                place.t()
+            ))
+            .await;
+    }
+    place
+        .execute(&format!(
+            "UPDATE {} SET local_note = 'ours' WHERE id = {id}",
+            place.t()
+        ))
+        .await;
+    let store = place.another_store().await;
+    assert!(store.shape().await.unwrap().column("LOCAL_NOTE").is_some());
+    assert_eq!(
+        store.shape().await.unwrap().column("legacy_id").is_some(),
+        place.made.has_legacy_id
+    );
+    let rows = read(&*store).await;
+    store.record(&[accepted(&rows[0])]).await.unwrap();
+    assert_eq!(place.text("local_note", id).await.as_deref(), Some("ours"));
+}
+
+pub async fn a_second_run_is_kept_out_until_the_first_has_ended(place: &Place) {
+    let (first, second) = (place.another_store().await, place.another_store().await);
+    first.lock().await.unwrap();
+    let busy = second.lock().await.unwrap_err();
+    assert_eq!(busy.kind, StoreErrorKind::Busy);
+    assert_eq!(busy.message.code(), 501);
+    assert!(busy.message.why().contains("process"), "{}", busy.message);
+    drop(first);
+    // The server frees a session's locks when it notices that the session is gone.
+    let mut tries = 0;
+    while second.lock().await.is_err() {
+        tries += 1;
+        assert!(tries < 1000, "the lock outlived its store");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+pub async fn creating_leaves_a_table_that_exists_alone(place: &Place) {
+    let id = place.child(1).await;
+    let before = place.store.shape().await.unwrap().columns().to_vec();
+    assert_eq!(place.store.create().await.unwrap(), Created::AlreadyThere);
+    let store = place.another_store().await;
+    assert_eq!(store.shape().await.unwrap().columns(), before);
+    assert_eq!(read_ids(place).await, vec![id]);
+    let new = place.store_on(place.beside("ssd_api_data_staging")).await;
+    assert_eq!(new.create().await.unwrap(), Created::Now);
+    assert_eq!(new.create().await.unwrap(), Created::AlreadyThere);
+    assert_eq!(new.count().await.unwrap(), 0);
+}
+
+pub async fn the_summary_counts_what_is_there(place: &Place) {
+    place.insert(Some("A"), &payload(1), "PENDING", "New").await;
+    place.insert(Some("B"), &payload(2), "pending", "new").await;
+    place
+        .insert(Some("C"), &payload(3), "Sent", "Unchanged")
+        .await;
+    place.insert(Some("D"), &payload(4), "", "Deleted").await;
+    if !place.made.unique_person {
+        place
+            .insert(Some("D"), &payload(5), "error", "Updated")
+            .await;
+    }
+    place
+        .execute(&format!(
+            "UPDATE {} SET last_updated = '2026-01-02 03:04:05' WHERE person_id = 'B'",
+            place.t()
+        ))
+        .await;
+    let summary = place.store.summary().await.unwrap();
+    let mut expected = vec![
+        ("(blank)".to_string(), "deleted".to_string(), 1),
+        ("pending".to_string(), "new".to_string(), 2),
+        ("sent".to_string(), "unchanged".to_string(), 1),
+    ];
+    if !place.made.unique_person {
+        expected.insert(1, ("error".to_string(), "updated".to_string(), 1));
+    }
+    let mut counts = summary.counts.clone();
+    counts.sort();
+    assert_eq!(counts, expected);
+    assert_eq!(
+        summary.oldest_pending.as_deref(),
+        Some("2026-01-02 03:04:05")
+    );
+    assert_eq!(
+        summary.children_with_several_rows,
+        u64::from(!place.made.unique_person)
+    );
+    assert_eq!(summary.eligible, place.store.count().await.unwrap());
+}
+
+pub async fn rows_that_were_never_sent_are_no_last_submission(place: &Place) {
+    let id = place.child(1).await;
+    assert_eq!(place.store.summary().await.unwrap().last_submission, None);
+    let rows = read(&*place.store).await;
+    place
+        .store
+        .record(&[refused(&rows[0], "no")])
+        .await
+        .unwrap();
+    assert_eq!(place.store.summary().await.unwrap().last_submission, None);
+    let rows = read(&*place.store).await;
+    place.store.record(&[accepted(&rows[0])]).await.unwrap();
+    let last = place
+        .store
+        .summary()
+        .await
+        .unwrap()
+        .last_submission
+        .unwrap();
+    assert!(last.starts_with("2026-11-24 02:00:01"), "{last}");
+    place
+        .execute(&format!(
+            "UPDATE {} SET submission_status = 'Pending' WHERE id = {id}",
+            place.t()
+        ))
+        .await;
+    assert!(
+        place
+            .store
+            .summary()
+            .await
+            .unwrap()
+            .last_submission
+            .is_some(),
+        "a row that changed since it was sent was sent all the same"
+    );
+}
+
+pub async fn staged_rows_are_new_and_pending(place: &Place) {
+    let rows: Vec<NewRow> = (0..3)
+        .map(|n| NewRow {
+            person_id: format!("P{n}"),
+            legacy_id: (n == 1).then(|| "L1".to_string()),
+            payload: payload(n),
+            hash: [7; 32],
+        })
+        .collect();
+    place.store.stage(&rows).await.unwrap();
+    let read = read(&*place.store).await;
+    assert_eq!(read.len(), 3);
+    let id = read[1].key.id();
+    assert_eq!(read[1].payload.as_deref(), Some(payload(1).as_str()));
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("pending")
+    );
+    assert_eq!(place.text("row_state", id).await.as_deref(), Some("new"));
+    assert!(place.text("current_hash", id).await.is_some());
+    if place.made.has_legacy_id {
+        assert_eq!(place.text("legacy_id", id).await.as_deref(), Some("L1"));
+    }
+}
+
+pub async fn a_table_that_is_missing_or_lacks_a_column_is_named(place: &Place) {
+    let missing = place.store_on(place.beside("no_such_table_anon")).await;
+    let error = missing.shape().await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Table, 304)
+    );
+    assert!(
+        error.message.what().contains("no_such_table_anon"),
+        "{error}"
+    );
+    place
+        .execute(&format!(
+            "ALTER TABLE {t} RENAME COLUMN api_response TO answer; ALTER TABLE {t} RENAME COLUMN row_state TO state",
+            t = place.t()
+        ))
+        .await;
+    let error = place.another_store().await.shape().await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Table, 305)
+    );
+    assert!(
+        error.message.what().ends_with("api_response, row_state"),
+        "{error}"
+    );
+}
+
+pub async fn a_change_under_way_wins(place: &Place) {
+    let id = place.child(1).await;
+    let rows = read(&*place.store).await;
+    let admin = place.admin_client();
+    admin
+        .batch_execute(&format!(
+            "BEGIN; UPDATE {} SET json_payload = '{}' WHERE id = {id}",
+            place.t(),
+            payload(2)
+        ))
+        .await
+        .unwrap();
+    let outcomes = [accepted(&rows[0])];
+    let recording = place.store.record(&outcomes);
+    tokio::pin!(recording);
+    // The statement waits for the row's lock; it is let go when the server says so.
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut recording => panic!("recorded under a lock: {done:?}"),
+            waiting = admin.query_one(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'
+                   AND transactionid = pg_current_xact_id()::xid", &[]) => {
+                if waiting.unwrap().get::<_, i64>(0) > 0 { break; }
+            }
+        }
+    }
+    admin.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(recording.await.unwrap(), Vec::<i64>::new());
+    assert_eq!(
+        place.text("submission_status", id).await.as_deref(),
+        Some("Pending")
+    );
+    assert_eq!(place.text("previous_json_payload", id).await, None);
+}
+
+pub async fn a_response_is_cut(place: &Place) {
+    let id = place.child(1).await;
+    let rows = read(&*place.store).await;
+    let reason = "é".repeat(700);
+    place
+        .store
+        .record(&[refused(&rows[0], &reason)])
+        .await
+        .unwrap();
+    assert_eq!(
+        place.text("api_response", id).await.unwrap(),
+        "é".repeat(500)
+    );
+}
+
+pub async fn found_in_upper_case(place: &Place) {
+    let id = place.child(1).await;
+    let table = place.table.to_string().to_uppercase().parse().unwrap();
+    let store = place.store_on(table).await;
+    assert_eq!(read(&*store).await[0].key.id(), id);
+}
