@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use csc_staging::{PageLimits, StagingStore, StoreError};
+use csc_staging::{PageLimits, PageRequest, Selection, StagingStore, StoreError};
 use tokio::sync::mpsc;
 
 use crate::RunOptions;
@@ -30,7 +30,7 @@ impl Batch {
     fn has_room(&self, record: &Prepared, options: &RunOptions) -> bool {
         self.records.is_empty()
             || (self.records.len() < options.batch_size
-                && self.bytes + record.text.len() + 3 <= options.max_batch_bytes)
+                && self.bytes + record.text.len() + 2 <= options.max_batch_bytes)
     }
 
     fn push(&mut self, record: Prepared) {
@@ -69,7 +69,14 @@ async fn read(
     let mut batch = Batch::default();
     while left > 0 {
         let rows = PAGE.rows.min(u32::try_from(left).unwrap_or(u32::MAX));
-        let page = store.page(after, PageLimits { rows, ..PAGE }).await?;
+        let page = store
+            .page(PageRequest {
+                selection: Selection::Records,
+                after,
+                limits: PageLimits { rows, ..PAGE },
+                with_previous: false,
+            })
+            .await?;
         let Some(last) = page.last() else { break };
         after = last.key.id();
         left -= page.len() as u64;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, body_of};
-use csc_staging::{StagingStore, StoreError};
+use csc_staging::{Selection, StagingStore, StoreError};
 
 use crate::deliver::{Delivery, End};
 use crate::report::{Event, Preview, RunReport, Watch};
@@ -49,7 +49,7 @@ pub async fn run(
 async fn begin(store: &dyn StagingStore, options: &RunOptions) -> Result<u64, StoreError> {
     store.shape().await?;
     store.lock().await?;
-    let eligible = store.count().await?;
+    let eligible = store.count(Selection::Records).await?;
     Ok(options.limit.map_or(eligible, |limit| eligible.min(limit)))
 }
 

@@ -66,7 +66,8 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Message>> {
 /// As [`parse`].
 pub fn parse_with(text: &str, logon: &Logon) -> Result<Parsed, Vec<Message>> {
     let mut findings = Findings::default();
-    let target = match Form::of(text.trim()) {
+    let text = without_quotes(text.trim());
+    let target = match Form::of(text) {
         Form::Sqlite(path) => sqlite::from_path(path, &mut findings),
         Form::PostgresUrl(rest) => postgres::from_url(rest, logon, &mut findings),
         Form::Libpq(text) => postgres::from_libpq(text, logon, &mut findings),
@@ -83,7 +84,7 @@ pub fn parse_with(text: &str, logon: &Logon) -> Result<Parsed, Vec<Message>> {
             None
         }
         Form::Unknown => {
-            findings.unknown_form(text.trim().is_empty());
+            findings.unknown_form(text.is_empty());
             None
         }
     };
@@ -102,7 +103,7 @@ pub fn from_server_and_database(
     user: Option<&str>,
     password: Option<SecretString>,
 ) -> Result<Parsed, Vec<Message>> {
-    let mut findings = Findings::default();
+    let mut findings = Findings::of_server_and_database();
     let logon = Logon {
         user: user.map(str::to_string),
         password,
@@ -120,6 +121,16 @@ pub fn may_hold_password(text: &str) -> bool {
         .and_then(|(_, rest)| rest.rsplit_once('@'))
         .is_some_and(|(before, _)| before.contains(':'));
     has_url_password || lower.contains("pwd") || lower.contains("password")
+}
+
+/// `set NAME="value"` in a Windows command file makes the quotation marks part of the
+/// value. No form begins and ends with one.
+fn without_quotes(text: &str) -> &str {
+    ['"', '\'']
+        .into_iter()
+        .find_map(|mark| text.strip_prefix(mark)?.strip_suffix(mark))
+        .unwrap_or(text)
+        .trim()
 }
 
 /// Which form a connection string has, with the part of it that the form's reader takes.

@@ -24,6 +24,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
 pub use store::{
-    Created, Holder, PageLimits, StagingStore, TableSummary, connect, connect_creating,
+    Created, PageLimits, PageRequest, Selection, StagingStore, TableSummary, connect,
+    connect_creating,
 };
 pub use table_name::{TableName, TableNameFault};

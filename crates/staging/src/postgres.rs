@@ -6,6 +6,7 @@
 //! rows of one batch for the length of one statement.
 
 mod connect;
+mod statements;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,12 +18,13 @@ use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
+use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
-use crate::store::eligible_words;
+use crate::store::no_partial_column;
 use crate::{
-    Column, Created, NewRow, Outcome, PageLimits, RowKey, RowState, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, SubmissionStatus, TableName, TableShape, TableSummary,
+    Column, Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore,
+    StoreError, StoreErrorKind, TableName, TableShape, TableSummary,
 };
 
 /// The longest that one statement may take before it is given up. The server's own
@@ -46,17 +48,7 @@ pub(crate) struct PostgresStore {
 struct Found {
     shape: Arc<TableShape>,
     oid: u32,
-    count: String,
-    page: String,
-    record: String,
-    summary: Summary,
-    full_name: String,
-}
-
-struct Summary {
-    counts: String,
-    times: String,
-    several: String,
+    statements: Statements,
 }
 
 impl PostgresStore {
@@ -150,7 +142,11 @@ impl PostgresStore {
             )
             .await?;
         let shape = TableShape::new(&self.table, columns, !unique.is_empty(), create_command)?;
-        Ok(Found::new(shape, oid, full_name))
+        Ok(Found {
+            statements: Statements::new(&shape, &full_name),
+            shape: Arc::new(shape),
+            oid,
+        })
     }
 
     /// Runs a statement and waits for its rows, up to the limit.
@@ -276,56 +272,84 @@ impl StagingStore for PostgresStore {
         ))
     }
 
-    async fn count(&self) -> Result<u64, StoreError> {
+    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
         let found = self.found().await?;
         let rows = self
             .ask(
                 &self.reader,
                 "count the rows to send",
-                &found.count,
+                &found.statements.of(selection).count,
                 &[&i64::MIN],
             )
             .await?;
-        Ok(rows
-            .first()
-            .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+        Ok(first_count(&rows))
     }
 
-    async fn page(&self, after: i64, limits: PageLimits) -> Result<Vec<StagedRow>, StoreError> {
+    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError> {
         let found = self.found().await?;
-        let rows_limit = i64::from(limits.rows.max(1));
-        let bytes_limit = i64::try_from(limits.bytes.max(1)).unwrap_or(i64::MAX);
+        let selected = found.statements.of(request.selection);
+        let sql = if request.with_previous {
+            &selected.page_with_previous
+        } else {
+            &selected.page
+        };
+        let rows_limit = i64::from(request.limits.rows.max(1));
+        let bytes_limit = i64::try_from(request.limits.bytes.max(1)).unwrap_or(i64::MAX);
         let rows = self
             .ask(
                 &self.reader,
                 "read the rows to send",
-                &found.page,
-                &[&after, &rows_limit, &bytes_limit],
+                sql,
+                &[&request.after, &rows_limit, &bytes_limit],
             )
             .await?;
         Ok(rows
             .into_iter()
             .map(|row| {
-                let payload: String = row.get(4);
+                let payload: Option<String> = row.get(4);
+                let bytes = payload.as_deref().unwrap_or_default().as_bytes();
                 StagedRow {
-                    key: RowKey::new(row.get(0), row.get(2), payload.as_bytes(), row.get(3)),
+                    key: RowKey::new(row.get(0), row.get(2), bytes, row.get(3)),
                     person_id: row.get(1),
-                    payload: Some(payload),
+                    payload,
+                    previous: row.get(5),
+                    response: row.get(6),
                 }
             })
             .collect())
     }
 
+    async fn write_partials(
+        &self,
+        partials: &[(RowKey, Option<String>)],
+    ) -> Result<Vec<i64>, StoreError> {
+        let found = self.found().await?;
+        if found.shape.column("partial_json_payload").is_none() {
+            return Err(no_partial_column(&self.table));
+        }
+        let keys = Keys::of(partials.iter().map(|(key, _)| key));
+        let texts: Vec<Option<&str>> = partials.iter().map(|(_, text)| text.as_deref()).collect();
+        let rows = self
+            .ask(
+                &self.writer,
+                "write the deltas",
+                &found.statements.write_partials,
+                &[
+                    &keys.ids,
+                    &keys.states,
+                    &keys.versions,
+                    &keys.digests,
+                    &texts,
+                ],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
         let found = self.found().await?;
         let limit = found.shape.response_limit();
-        let of = |part: fn(&Outcome) -> Option<&str>| -> Vec<Option<&str>> {
-            outcomes.iter().map(part).collect()
-        };
-        let ids: Vec<i64> = outcomes.iter().map(|o| o.key.id).collect();
-        let states = of(|o| o.key.row_state.as_deref());
-        let versions = of(|o| o.key.version.as_deref());
-        let digests: Vec<&[u8]> = outcomes.iter().map(|o| &o.key.digest[..]).collect();
+        let keys = Keys::of(outcomes.iter().map(|o| &o.key));
         let statuses: Vec<&str> = outcomes.iter().map(|o| o.result.status().word()).collect();
         // PostgreSQL's text takes every character but NUL.
         let responses: Vec<String> = outcomes
@@ -333,13 +357,24 @@ impl StagingStore for PostgresStore {
             .map(|o| o.result.response(limit).replace('\0', " "))
             .collect();
         let times: Vec<Option<String>> = outcomes.iter().map(|o| o.result.timestamp()).collect();
+        let purges = outcomes.iter().map(|o| o.result.purge());
+        let records: Vec<Option<&str>> = purges.clone().map(|p| p.map(|(text, _)| text)).collect();
+        let hashes: Vec<Option<&[u8]>> = purges.map(|p| p.map(|(_, hash)| &hash[..])).collect();
         let rows = self
             .ask(
                 &self.writer,
                 "record the outcome of a batch",
-                &found.record,
+                &found.statements.record,
                 &[
-                    &ids, &states, &versions, &digests, &statuses, &responses, &times,
+                    &keys.ids,
+                    &keys.states,
+                    &keys.versions,
+                    &keys.digests,
+                    &statuses,
+                    &responses,
+                    &times,
+                    &records,
+                    &hashes,
                 ],
             )
             .await?;
@@ -347,60 +382,34 @@ impl StagingStore for PostgresStore {
     }
 
     async fn summary(&self) -> Result<TableSummary, StoreError> {
-        let found = self.found().await?;
-        let what = "count the rows";
-        let counts = self
-            .ask(&self.reader, what, &found.summary.counts, &[])
+        let statements = &self.found().await?.statements;
+        let ask = |sql| self.ask(&self.reader, "count the rows", sql, &[]);
+        let counts = ask(&statements.counts)
             .await?
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get::<_, i64>(2).unsigned_abs()))
             .collect();
-        let times = self
-            .ask(&self.reader, what, &found.summary.times, &[])
-            .await?;
-        let several = self
-            .ask(&self.reader, what, &found.summary.several, &[])
-            .await?;
+        let times = ask(&statements.times).await?;
+        let several = ask(&statements.several).await?;
         Ok(TableSummary {
             counts,
-            eligible: self.count().await?,
+            eligible: self.count(Selection::Records).await?,
             oldest_pending: times.first().and_then(|row| row.get(0)),
             last_submission: times.first().and_then(|row| row.get(1)),
-            children_with_several_rows: several
-                .first()
-                .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()),
+            children_with_several_rows: first_count(&several),
         })
     }
 
     async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError> {
         let found = self.found().await?;
-        let payload_kind = found
-            .shape
-            .column("json_payload")
-            .map_or("text", |c| c.kind.as_str());
         let persons: Vec<&str> = rows.iter().map(|r| r.person_id.as_str()).collect();
         let legacy: Vec<Option<&str>> = rows.iter().map(|r| r.legacy_id.as_deref()).collect();
         let payloads: Vec<&str> = rows.iter().map(|r| r.payload.as_str()).collect();
         let hashes: Vec<&[u8]> = rows.iter().map(|r| &r.hash[..]).collect();
-        let with_legacy = found.shape.column("legacy_id").is_some();
-        let (column, value) = if with_legacy {
-            ("legacy_id, ", "v.legacy_id, ")
-        } else {
-            ("", "")
-        };
-        let sql = format!(
-            "INSERT INTO {} (person_id, {column}json_payload, current_hash, submission_status, row_state)
-             SELECT v.person_id, {value}v.payload::{payload_kind}, v.hash, '{}', '{}'
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
-                  AS v(person_id, legacy_id, payload, hash)",
-            found.full_name,
-            SubmissionStatus::Pending.word(),
-            RowState::New.word(),
-        );
         self.ask(
             &self.writer,
             "stage rows",
-            &sql,
+            &found.statements.stage,
             &[&persons, &legacy, &payloads, &hashes],
         )
         .await?;
@@ -408,134 +417,27 @@ impl StagingStore for PostgresStore {
     }
 }
 
-impl Found {
-    fn new(shape: TableShape, oid: u32, full_name: String) -> Self {
-        let kind = |name: &str| shape.column(name).map_or("text", |c| c.kind.as_str());
-        let newest = if shape.unique_person() {
-            String::new()
-        } else {
-            format!(
-                "AND (t.person_id IS NULL OR btrim(t.person_id::text) = '' OR NOT EXISTS (
-                     SELECT 1 FROM {full_name} AS n
-                     WHERE n.person_id = t.person_id AND n.id > t.id))"
-            )
-        };
-        // A JSON value is never blank; asking a JSONB column would mean writing it out.
-        let not_blank = if kind("json_payload").starts_with("json") {
-            "t.json_payload IS NOT NULL"
-        } else {
-            "t.json_payload ~ '[^[:space:]]'"
-        };
-        let eligible = format!(
-            "t.id > $1::int8
-             AND lower(btrim(t.submission_status::text)) IN ({words})
-             AND lower(btrim(coalesce(t.row_state::text, ''))) <> '{deleted}'
-             AND {not_blank} {newest}",
-            words = eligible_words(),
-            deleted = RowState::Deleted.word(),
-        );
-        // A page ends with the row that takes it to $3 bytes: the server counts, so no
-        // more than that crosses the wire.
-        let page = format!(
-            "SELECT p.id, p.person_id, p.row_state, p.version, p.payload FROM (
-                 SELECT r.*, sum(octet_length(r.payload)) OVER (ORDER BY r.id
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-                 FROM (SELECT t.id::int8 AS id, t.person_id::text AS person_id,
-                              t.row_state::text AS row_state, t.xmin::text AS version,
-                              t.json_payload::text AS payload
-                       FROM {full_name} AS t WHERE {eligible} ORDER BY t.id LIMIT $2::int8) AS r
-             ) AS p WHERE coalesce(p.before, 0) < $3::int8 ORDER BY p.id"
-        );
-        let cast = |from: &str, to: &str| {
-            if kind(from) == kind(to) {
-                String::new()
-            } else {
-                format!("::{}", kind(to))
-            }
-        };
-        let zone = if kind("submission_timestamp") == "timestamp with time zone" {
-            " || '+00'"
-        } else {
-            ""
-        };
-        let previous_hash =
-            if shape.column("previous_hash").is_some() && shape.column("current_hash").is_some() {
-                format!(
-                    ", previous_hash = CASE WHEN v.at IS NULL THEN t.previous_hash \
-                     ELSE t.current_hash{} END",
-                    cast("current_hash", "previous_hash")
-                )
-            } else {
-                String::new()
-            };
-        // The same xmin is the same row version. A row that somebody touched without
-        // changing its payload or state has another one; its payload is then compared.
-        let record = format!(
-            "UPDATE {full_name} AS t SET
-                 submission_status = v.status,
-                 api_response = v.response,
-                 submission_timestamp = CASE WHEN v.at IS NULL THEN t.submission_timestamp
-                     ELSE (v.at{zone})::{timestamp} END,
-                 row_state = CASE WHEN v.at IS NULL THEN t.row_state ELSE '{unchanged}' END,
-                 previous_json_payload = CASE WHEN v.at IS NULL THEN t.previous_json_payload
-                     ELSE t.json_payload{previous_cast} END
-                 {previous_hash}
-             FROM unnest($1::int8[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[],
-                         $7::text[])
-                  AS v(id, row_state, version, digest, status, response, at)
-             WHERE t.id = v.id
-               AND t.row_state::text IS NOT DISTINCT FROM v.row_state
-               AND (t.xmin::text = v.version
-                    OR sha256(convert_to(t.json_payload::text, 'UTF8')) = v.digest)
-             RETURNING t.id::int8",
-            timestamp = kind("submission_timestamp"),
-            unchanged = RowState::Unchanged.word(),
-            previous_cast = cast("json_payload", "previous_json_payload"),
-        );
-        let changed = if shape.column("last_updated").is_some() {
-            "coalesce(last_updated, submission_timestamp)"
-        } else {
-            "submission_timestamp"
-        };
-        let as_utc = |column: &str| {
-            if zone.is_empty() {
-                column.to_string()
-            } else {
-                format!("({column}) AT TIME ZONE 'UTC'")
-            }
-        };
-        let summary = Summary {
-            counts: format!(
-                "SELECT coalesce(nullif(lower(btrim(submission_status::text)), ''), '(blank)'),
-                        coalesce(nullif(lower(btrim(row_state::text)), ''), '(blank)'), count(*)
-                 FROM {full_name} GROUP BY 1, 2 ORDER BY 1, 2"
-            ),
-            times: format!(
-                "SELECT to_char(min({changed}) FILTER (
-                            WHERE lower(btrim(submission_status::text)) = '{pending}'),
-                            'YYYY-MM-DD HH24:MI:SS'),
-                        to_char(max({submitted}) FILTER (
-                            WHERE lower(btrim(submission_status::text)) = '{sent}'
-                               OR api_response ~ '^[0-9A-Fa-f]{{8}}(-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}$'),
-                            'YYYY-MM-DD HH24:MI:SS')
-                 FROM {full_name}",
-                pending = SubmissionStatus::Pending.word(),
-                sent = SubmissionStatus::Sent.word(),
-                submitted = as_utc("submission_timestamp"),
-            ),
-            several: format!(
-                "SELECT count(*) FROM (SELECT 1 FROM {full_name}
-                 WHERE btrim(person_id::text) <> '' GROUP BY person_id HAVING count(*) > 1) AS s"
-            ),
-        };
-        Found {
-            count: format!("SELECT count(*) FROM {full_name} AS t WHERE {eligible}"),
-            shape: Arc::new(shape),
-            oid,
-            page,
-            record,
-            summary,
-            full_name,
+/// The rows as they were read, column by column, as the statements take them.
+struct Keys<'a> {
+    ids: Vec<i64>,
+    states: Vec<Option<&'a str>>,
+    versions: Vec<Option<&'a str>>,
+    digests: Vec<&'a [u8]>,
+}
+
+impl<'a> Keys<'a> {
+    fn of(keys: impl Iterator<Item = &'a RowKey> + Clone) -> Self {
+        Keys {
+            ids: keys.clone().map(|key| key.id).collect(),
+            states: keys.clone().map(|key| key.row_state.as_deref()).collect(),
+            versions: keys.clone().map(|key| key.version.as_deref()).collect(),
+            digests: keys.map(|key| &key.digest[..]).collect(),
         }
     }
+}
+
+/// The count that a one-row answer holds.
+fn first_count(rows: &[Row]) -> u64 {
+    rows.first()
+        .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs())
 }

@@ -98,8 +98,12 @@ pub struct StagedRow {
     pub key: RowKey,
     /// The child; blank or absent in a faulty row.
     pub person_id: Option<String>,
-    /// `json_payload` as it was read; `None` where it is no UTF-8 text.
+    /// `json_payload` as it was read; `None` where it is absent or no UTF-8 text.
     pub payload: Option<String>,
+    /// `previous_json_payload`, where it was asked for and is there.
+    pub previous: Option<String>,
+    /// The first characters of `api_response`: enough for a receipt's uuid.
+    pub response: Option<String>,
 }
 
 /// What became of a row.
@@ -113,6 +117,19 @@ pub enum RowResult {
         /// The receipt's time, for `submission_timestamp`. Its zone is not published:
         /// kept as it is in a column without a zone, taken as UTC in one with.
         at: DateTime,
+    },
+    /// The receiver acknowledged the purge of a deleted child: `sent`, the state stays
+    /// deleted, and the purge becomes the previous payload, so it is known that nothing
+    /// is held.
+    Purged {
+        /// The receipt's uuid, for `api_response`.
+        receipt: String,
+        /// As for `Accepted`.
+        at: DateTime,
+        /// The purge record, as JSON text.
+        record: String,
+        /// SHA-256 of its meaning.
+        hash: [u8; 32],
     },
     /// Refused, or its retries were spent: `error` and the reason, nothing else.
     Refused {
@@ -130,7 +147,7 @@ impl RowResult {
     /// The status that the row gets.
     pub fn status(&self) -> SubmissionStatus {
         match self {
-            RowResult::Accepted { .. } => SubmissionStatus::Sent,
+            RowResult::Accepted { .. } | RowResult::Purged { .. } => SubmissionStatus::Sent,
             RowResult::Refused { .. } => SubmissionStatus::Error,
             RowResult::Tested { .. } => SubmissionStatus::Testing,
         }
@@ -139,7 +156,9 @@ impl RowResult {
     /// The text for `api_response`, cut to `limit` characters where there is a limit.
     pub(crate) fn response(&self, limit: Option<usize>) -> &str {
         let text = match self {
-            RowResult::Accepted { receipt, .. } | RowResult::Tested { receipt } => receipt,
+            RowResult::Accepted { receipt, .. }
+            | RowResult::Purged { receipt, .. }
+            | RowResult::Tested { receipt } => receipt,
             RowResult::Refused { reason } => reason,
         };
         match limit.and_then(|limit| text.char_indices().nth(limit)) {
@@ -151,8 +170,22 @@ impl RowResult {
     /// The time for `submission_timestamp`, as `YYYY-MM-DD HH:MM:SS[.f…]`.
     pub(crate) fn timestamp(&self) -> Option<String> {
         match self {
-            RowResult::Accepted { at, .. } => Some(at.to_string().replace('T', " ")),
+            RowResult::Accepted { at, .. } | RowResult::Purged { at, .. } => {
+                Some(at.to_string().replace('T', " "))
+            }
             RowResult::Refused { .. } | RowResult::Tested { .. } => None,
+        }
+    }
+}
+
+impl RowResult {
+    /// The purge record and the hash of its meaning.
+    pub(crate) fn purge(&self) -> Option<(&str, &[u8; 32])> {
+        match self {
+            RowResult::Purged { record, hash, .. } => Some((record, hash)),
+            RowResult::Accepted { .. } | RowResult::Refused { .. } | RowResult::Tested { .. } => {
+                None
+            }
         }
     }
 }

@@ -19,14 +19,23 @@ use sha2::{Digest, Sha256};
 
 use crate::connection::SqlitePath;
 use crate::ddl::{Dialect, create_sql, quoted};
-use crate::store::eligible_words;
+use crate::store::{eligible_words, no_partial_column};
 use crate::{
-    Column, Created, NewRow, Outcome, PageLimits, RowKey, RowState, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, SubmissionStatus, TableName, TableShape, TableSummary,
+    Column, Created, NewRow, Outcome, PageRequest, RowKey, RowState, Selection, StagedRow,
+    StagingStore, StoreError, StoreErrorKind, SubmissionStatus, TableName, TableShape,
+    TableSummary,
 };
 
 /// How long a statement waits for another program's lock on the database.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
+
+/// How much of `api_response` is read back: a receipt's uuid and a little more.
+const RESPONSE_READ: usize = 64;
+
+/// Whether a row still is the one that was read: its id, its state, and its whole
+/// payload byte for byte.
+const SAME_ROW: &str = "t.id = v.id AND t.row_state IS v.row_state COLLATE BINARY
+               AND csc_sha256(t.json_payload) = v.digest";
 
 /// A staging table in an SQLite file.
 pub(crate) struct SqliteStore {
@@ -108,12 +117,25 @@ impl StagingStore for SqliteStore {
         blocking(move || inner.lock()).await
     }
 
-    async fn count(&self) -> Result<u64, StoreError> {
-        self.run(|inner, connection| inner.count(connection)).await
+    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
+        self.run(move |inner, connection| inner.count(connection, selection))
+            .await
     }
 
-    async fn page(&self, after: i64, limits: PageLimits) -> Result<Vec<StagedRow>, StoreError> {
-        self.run(move |inner, connection| inner.page(connection, after, limits))
+    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError> {
+        self.run(move |inner, connection| inner.page(connection, request))
+            .await
+    }
+
+    async fn write_partials(
+        &self,
+        partials: &[(RowKey, Option<String>)],
+    ) -> Result<Vec<i64>, StoreError> {
+        if partials.is_empty() {
+            return Ok(Vec::new());
+        }
+        let partials = partials.to_vec();
+        self.run(move |inner, connection| inner.write_partials(connection, partials))
             .await
     }
 
@@ -210,9 +232,9 @@ impl Inner {
         Ok(Arc::clone(self.shape.get_or_init(|| shape)))
     }
 
-    /// The condition under which a row may be sent. `newest` is judged among rows
-    /// after `?1`, since a newer row of the child has a higher id anyway.
-    fn eligible(&self, shape: &TableShape) -> String {
+    /// The condition of a selection. `newest` is judged among rows after `?1`, since a
+    /// newer row of the child has a higher id anyway.
+    fn condition(&self, shape: &TableShape, selection: Selection) -> String {
         let table = self.full_name();
         let newest = if shape.unique_person() {
             String::new()
@@ -222,23 +244,25 @@ impl Inner {
                      SELECT max(n.id) FROM {table} AS n WHERE n.id > ?1 GROUP BY n.person_id))"
             )
         };
-        format!(
-            "t.id > ?1
-             AND lower(trim(t.submission_status)) IN ({eligible})
-             AND lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'
-             AND trim(t.json_payload, char(32, 9, 10, 13)) <> ''
-             {newest}",
-            eligible = eligible_words(),
-            deleted = RowState::Deleted.word(),
-        )
+        let deleted = RowState::Deleted.word();
+        let wanted = match selection {
+            Selection::Records => format!(
+                "lower(trim(t.submission_status)) IN ({eligible})
+                 AND lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'
+                 AND trim(t.json_payload, char(32, 9, 10, 13)) <> ''",
+                eligible = eligible_words(),
+            ),
+            Selection::Deletions => format!("lower(trim(t.row_state)) = '{deleted}'"),
+        };
+        format!("t.id > ?1 AND {wanted} {newest}")
     }
 
-    fn count(&self, connection: &Connection) -> Result<u64, StoreError> {
+    fn count(&self, connection: &Connection, selection: Selection) -> Result<u64, StoreError> {
         let shape = self.shape(connection)?;
         let sql = format!(
             "SELECT count(*) FROM {} AS t WHERE {}",
             self.full_name(),
-            self.eligible(&shape)
+            self.condition(&shape, selection)
         );
         connection
             .prepare_cached(&sql)
@@ -250,33 +274,90 @@ impl Inner {
     fn page(
         &self,
         connection: &Connection,
-        after: i64,
-        limits: PageLimits,
+        request: PageRequest,
     ) -> Result<Vec<StagedRow>, StoreError> {
         let shape = self.shape(connection)?;
+        let previous = if request.with_previous {
+            "t.previous_json_payload"
+        } else {
+            "NULL"
+        };
         let sql = format!(
-            "SELECT t.id, t.person_id, t.row_state, t.json_payload FROM {} AS t
-             WHERE {} ORDER BY t.id LIMIT ?2",
+            "SELECT t.id, t.person_id, t.row_state, t.json_payload, {previous},
+                    substr(t.api_response, 1, {RESPONSE_READ})
+             FROM {} AS t WHERE {} ORDER BY t.id LIMIT ?2",
             self.full_name(),
-            self.eligible(&shape)
+            self.condition(&shape, request.selection)
         );
+        let limits = request.limits;
         let read = || -> rusqlite::Result<Vec<StagedRow>> {
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query((after, limits.rows.max(1)))?;
+            let mut rows = statement.query((request.after, limits.rows.max(1)))?;
             let (mut page, mut bytes) = (Vec::new(), 0u64);
             while bytes < limits.bytes.max(1) {
                 let Some(row) = rows.next()? else { break };
                 let payload = bytes_of(row.get_ref(3)?);
-                bytes += payload.len() as u64;
+                let previous = text_of(row.get_ref(4)?);
+                bytes += (payload.len() + previous.as_ref().map_or(0, String::len)) as u64;
                 page.push(StagedRow {
                     key: RowKey::new(row.get(0)?, text_of(row.get_ref(2)?), &payload, None),
                     person_id: text_of(row.get_ref(1)?),
                     payload: String::from_utf8(payload).ok(),
+                    previous,
+                    response: text_of(row.get_ref(5)?),
                 });
             }
             Ok(page)
         };
         read().map_err(|e| self.refused("read the rows to send", &e))
+    }
+
+    fn write_partials(
+        &self,
+        connection: &Connection,
+        partials: Vec<(RowKey, Option<String>)>,
+    ) -> Result<Vec<i64>, StoreError> {
+        if self
+            .shape(connection)?
+            .column("partial_json_payload")
+            .is_none()
+        {
+            return Err(no_partial_column(&self.table));
+        }
+        let rows = vec!["(?, ?, ?, ?)"; partials.len()].join(", ");
+        let sql = format!(
+            "UPDATE {table} AS t SET partial_json_payload = v.partial
+             FROM (SELECT column1 AS id, column2 AS row_state, column3 AS digest, column4 AS partial
+                   FROM (VALUES {rows})) AS v
+             WHERE {SAME_ROW} RETURNING id",
+            table = self.full_name(),
+        );
+        let values = partials.into_iter().flat_map(|(key, partial)| {
+            [
+                Value::Integer(key.id),
+                key.row_state.map_or(Value::Null, Value::Text),
+                Value::Blob(key.digest.to_vec()),
+                partial.map_or(Value::Null, Value::Text),
+            ]
+        });
+        self.write(connection, "write the deltas", &sql, values)
+    }
+
+    /// Runs an UPDATE that gives back ids.
+    fn write(
+        &self,
+        connection: &Connection,
+        what: &str,
+        sql: &str,
+        values: impl Iterator<Item = Value>,
+    ) -> Result<Vec<i64>, StoreError> {
+        let write = || -> rusqlite::Result<Vec<i64>> {
+            let mut statement = connection.prepare_cached(sql)?;
+            statement
+                .query_map(params_from_iter(values), |row| row.get(0))?
+                .collect()
+        };
+        write().map_err(|e| self.refused(what, &e))
     }
 
     fn record(
@@ -285,34 +366,34 @@ impl Inner {
         outcomes: &[Outcome],
     ) -> Result<Vec<i64>, StoreError> {
         let shape = self.shape(connection)?;
-        let previous_hash = if shape.column("previous_hash").is_some()
-            && shape.column("current_hash").is_some()
-        {
-            ", previous_hash = CASE WHEN v.at IS NULL THEN t.previous_hash ELSE t.current_hash END"
-        } else {
-            ""
-        };
-        let rows = vec!["(?, ?, ?, ?, ?, ?)"; outcomes.len()].join(", ");
+        let previous_hash =
+            if shape.column("previous_hash").is_some() && shape.column("current_hash").is_some() {
+                ", previous_hash = CASE WHEN v.at IS NULL THEN t.previous_hash
+                     WHEN v.purge IS NOT NULL THEN v.purge_hash ELSE t.current_hash END"
+            } else {
+                ""
+            };
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; outcomes.len()].join(", ");
         let sql = format!(
             "UPDATE {table} AS t SET
                  submission_status = v.status,
                  api_response = v.response,
                  submission_timestamp = coalesce(v.at, t.submission_timestamp),
-                 row_state = CASE WHEN v.at IS NULL THEN t.row_state ELSE '{unchanged}' END,
-                 previous_json_payload =
-                     CASE WHEN v.at IS NULL THEN t.previous_json_payload ELSE t.json_payload END
+                 row_state = CASE WHEN v.at IS NULL OR v.purge IS NOT NULL
+                     THEN t.row_state ELSE '{unchanged}' END,
+                 previous_json_payload = CASE WHEN v.at IS NULL THEN t.previous_json_payload
+                     WHEN v.purge IS NOT NULL THEN v.purge ELSE t.json_payload END
                  {previous_hash}
              FROM (SELECT column1 AS id, column2 AS row_state, column3 AS digest,
-                          column4 AS status, column5 AS response, column6 AS at
+                          column4 AS status, column5 AS response, column6 AS at,
+                          column7 AS purge, column8 AS purge_hash
                    FROM (VALUES {rows})) AS v
-             WHERE t.id = v.id
-               AND t.row_state IS v.row_state COLLATE BINARY
-               AND csc_sha256(t.json_payload) = v.digest
-             RETURNING id",
+             WHERE {SAME_ROW} RETURNING id",
             table = self.full_name(),
             unchanged = RowState::Unchanged.word(),
         );
         let values = outcomes.iter().flat_map(|outcome| {
+            let purge = outcome.result.purge();
             [
                 Value::Integer(outcome.key.id),
                 outcome
@@ -324,15 +405,11 @@ impl Inner {
                 Value::Text(outcome.result.status().word().into()),
                 Value::Text(outcome.result.response(shape.response_limit()).into()),
                 outcome.result.timestamp().map_or(Value::Null, Value::Text),
+                purge.map_or(Value::Null, |(record, _)| Value::Text(record.into())),
+                purge.map_or(Value::Null, |(_, hash)| Value::Blob(hash.to_vec())),
             ]
         });
-        let write = || -> rusqlite::Result<Vec<i64>> {
-            let mut statement = connection.prepare_cached(&sql)?;
-            statement
-                .query_map(params_from_iter(values), |row| row.get(0))?
-                .collect()
-        };
-        write().map_err(|e| self.refused("record the outcome of a batch", &e))
+        self.write(connection, "record the outcome of a batch", &sql, values)
     }
 
     fn summary(&self, connection: &Connection) -> Result<TableSummary, StoreError> {
@@ -389,7 +466,7 @@ impl Inner {
         };
         let summary = read().map_err(|e| self.refused("count the rows", &e))?;
         Ok(TableSummary {
-            eligible: self.count(connection)?,
+            eligible: self.count(connection, Selection::Records)?,
             ..summary
         })
     }

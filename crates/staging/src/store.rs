@@ -8,7 +8,9 @@ use csc_message::Message;
 use crate::connection::ConnectionTarget;
 use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
-use crate::{NewRow, Outcome, StagedRow, StoreError, StoreErrorKind, TableName, TableShape};
+use crate::{
+    NewRow, Outcome, RowKey, StagedRow, StoreError, StoreErrorKind, TableName, TableShape,
+};
 
 /// How much one page may hold: whichever bound is met first ends it. A page with
 /// a row that is larger than `bytes` holds just that row or ends with it.
@@ -20,6 +22,29 @@ pub struct PageLimits {
     pub bytes: u64,
 }
 
+/// Which rows are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// What may be sent: status pending, error or testing, state not deleted (both in
+    /// any case), payload not blank, and the newest row of its child.
+    Records,
+    /// State deleted, whatever the status, and the newest row of its child.
+    Deletions,
+}
+
+/// One page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    /// Which rows.
+    pub selection: Selection,
+    /// Only rows with a greater id.
+    pub after: i64,
+    /// How much the page may hold.
+    pub limits: PageLimits,
+    /// Whether `previous_json_payload` is read too.
+    pub with_previous: bool,
+}
+
 /// Whether `create` had something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
@@ -28,9 +53,6 @@ pub enum Created {
     /// It was there, and was not touched.
     AlreadyThere,
 }
-
-/// Who holds a table's run lock, as far as the database tells.
-pub type Holder = String;
 
 /// The table in figures, for `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,18 +90,23 @@ pub trait StagingStore: Send + Sync {
     /// An error of kind `Busy` where another run has it.
     async fn lock(&self) -> Result<(), StoreError>;
 
-    /// How many rows are eligible now.
-    async fn count(&self) -> Result<u64, StoreError>;
+    /// How many rows there are of that selection now.
+    async fn count(&self, selection: Selection) -> Result<u64, StoreError>;
 
-    /// The eligible rows with an id greater than `after`, in order of id: status
-    /// pending, error or testing, state not deleted (in any case), payload not blank,
-    /// and the newest row of their child. An empty page is the end.
-    async fn page(&self, after: i64, limits: PageLimits) -> Result<Vec<StagedRow>, StoreError>;
+    /// The rows that are asked for, in order of id. An empty page is the end.
+    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError>;
 
     /// Records what became of rows, all in one statement and transaction, each only
     /// where the row still is the one that was read. Gives the ids that were recorded;
     /// a row that is missing there changed meanwhile and was left as it is.
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError>;
+
+    /// Writes `partial_json_payload` (`None` empties it) of rows that still are the ones
+    /// that were read, in one statement. Gives the ids that were written.
+    async fn write_partials(
+        &self,
+        partials: &[(RowKey, Option<String>)],
+    ) -> Result<Vec<i64>, StoreError>;
 
     /// The table in figures.
     async fn summary(&self) -> Result<TableSummary, StoreError>;
@@ -127,6 +154,20 @@ async fn open(
             ),
         )),
     }
+}
+
+/// What is said where deltas are to be written and there is no column for them.
+pub(crate) fn no_partial_column(table: &TableName) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Table,
+        Message::new(
+            305,
+            format!("Table {table} lacks the column(s) partial_json_payload"),
+            "deltas are written there, and this table was made without",
+            "ask your DBA to add it with ALTER TABLE, or send deltas without preparing them: \
+             `csc-sender send --mode deltas` needs no such column",
+        ),
+    )
 }
 
 /// The words of `ELIGIBLE` as a list of SQL literals: constants, never a user's value.

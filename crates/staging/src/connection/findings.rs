@@ -5,7 +5,7 @@
 use csc_message::Message;
 
 use super::pairs::Pair;
-use super::{ConnectionTarget, Parsed};
+use super::{ConnectionTarget, Parsed, may_hold_password};
 
 const UNKNOWN_FORM: u16 = 220;
 const NOT_READABLE: u16 = 221;
@@ -23,11 +23,37 @@ const LONGEST_SHOWN: usize = 60;
 /// Collects while a string is read, so that all is reported at once.
 #[derive(Default)]
 pub(super) struct Findings {
+    subject: Subject,
     faults: Vec<Message>,
     warnings: Vec<String>,
 }
 
+/// What is being read.
+#[derive(Clone, Copy, Default)]
+enum Subject {
+    #[default]
+    ConnectionString,
+    /// The settings SERVER and DATABASE.
+    ServerAndDatabase,
+}
+
 impl Findings {
+    /// For the settings SERVER and DATABASE, which stand in no connection string.
+    pub(super) fn of_server_and_database() -> Self {
+        Findings {
+            subject: Subject::ServerAndDatabase,
+            ..Findings::default()
+        }
+    }
+
+    /// A key, as the beginning of a sentence.
+    fn key(&self, pair: &Pair) -> String {
+        match self.subject {
+            Subject::ConnectionString => format!("The connection string's {}", pair.written),
+            Subject::ServerAndDatabase => pair.written.clone(),
+        }
+    }
+
     /// The target, unless something was wrong with it.
     pub(super) fn settle(self, target: Option<ConnectionTarget>) -> Result<Parsed, Vec<Message>> {
         match target {
@@ -102,17 +128,27 @@ impl Findings {
     }
 
     pub(super) fn missing(&mut self, what: &str, why: &str, next: &str) {
-        let what = format!("The connection string names no {what}");
+        let what = match self.subject {
+            Subject::ConnectionString => format!("The connection string names no {what}"),
+            Subject::ServerAndDatabase => format!("SERVER and DATABASE come with no {what}"),
+        };
         self.fault(MISSING, what, why, next);
+    }
+
+    /// A value that goes on over what seems to be the password's key.
+    pub(super) fn swallowed_password(&mut self, pair: &Pair) {
+        let part = format!("the value of {} goes on too far", pair.written);
+        self.not_readable(
+            &part,
+            "the key of a password is within it, so a closing mark is missing or in the wrong \
+             place",
+            "check the braces or quotation marks of that value",
+        );
     }
 
     /// A value that its key does not take.
     pub(super) fn value(&mut self, pair: &Pair, why: &str, next: &str) {
-        let what = format!(
-            "The connection string's {} is not understood: {}",
-            pair.written,
-            shown(pair)
-        );
+        let what = format!("{} is not understood: {}", self.key(pair), shown(pair));
         self.fault(VALUE, what, why, next);
     }
 
@@ -147,7 +183,8 @@ impl Findings {
 
 /// A value as a message may hold it.
 fn shown(pair: &Pair) -> String {
-    if pair.hidden {
+    // A whole connection string may stand in a value's place by mistake.
+    if pair.hidden || pair.value.contains('@') || may_hold_password(&pair.value) {
         return "(a value that is not shown, since it may be part of a password)".to_string();
     }
     let mut value: String = pair.value.chars().take(LONGEST_SHOWN).collect();

@@ -64,7 +64,7 @@ impl<F: Copy + PartialEq> Fields<F> {
     /// blank value counts as none.
     ///
     /// A password with an unquoted separator spills into the pairs after it, so what
-    /// follows a password is not shown up to and including the next key that is known.
+    /// follows a password is not shown, up to and including the next key that is known.
     pub(super) fn collect(
         pairs: Vec<Pair>,
         keep: Keep,
@@ -89,6 +89,10 @@ impl<F: Copy + PartialEq> Fields<F> {
             };
             after_password = field == password;
             if pair.value.trim().is_empty() {
+                continue;
+            }
+            if field != password && holds_password_key(&pair.value) {
+                findings.swallowed_password(&pair);
                 continue;
             }
             match fields.iter_mut().find(|(known, _)| *known == field) {
@@ -126,6 +130,14 @@ impl<F: Copy + PartialEq> Fields<F> {
     pub(super) fn take_value(&mut self, field: F) -> Option<String> {
         self.take(field).map(|pair| pair.value)
     }
+}
+
+/// A value whose closing brace or mark is missing takes in what follows, and would
+/// show it.
+fn holds_password_key(value: &str) -> bool {
+    let packed: String = value.split_whitespace().collect();
+    let packed = packed.to_lowercase();
+    packed.contains("pwd=") || packed.contains("password=")
 }
 
 fn unknown_key(pair: &Pair) -> String {

@@ -138,11 +138,26 @@ pub(super) fn from_jdbc(
     findings: &mut Findings,
 ) -> Option<ConnectionTarget> {
     let (server, properties) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut pairs = Vec::new();
+    if server.contains('@') {
+        findings.not_readable(
+            "an @ stands before its first ;",
+            "a JDBC address names the server only, without a user and password",
+            "write them as properties: jdbc:sqlserver://HOST;databaseName=…;user=…;password=…",
+        );
+        return None;
+    }
     let (server, port) = split_jdbc_port(server.trim());
-    pairs.push(Pair::new("server", server));
-    pairs.extend(port.map(|port| Pair::new("port", port)));
-    pairs.extend(pairs::odbc(properties, findings));
+    // In `//user:password@host`, which is no JDBC, the password would be taken for a
+    // port, and for what follows where it has a `;` in it.
+    let hidden_where = |may_be_password: bool, pair: Pair| {
+        if may_be_password { pair.hidden() } else { pair }
+    };
+    let several_colons = port.is_some() && server.contains(':');
+    let mut pairs = vec![hidden_where(several_colons, Pair::new("server", server))];
+    pairs.extend(port.map(|port| Pair::new("port", port).hidden()));
+    let spilt = port.is_some() && properties.contains('@');
+    let properties = pairs::odbc(properties, findings);
+    pairs.extend(properties.into_iter().map(|pair| hidden_where(spilt, pair)));
     target(SqlServerForm::Jdbc, pairs, logon, findings)
 }
 

@@ -35,11 +35,11 @@ impl Url {
         };
         let (host, port) = host_and_port(address);
         // `user:pa/ss@host` and `user:pa?ss@host`: the password ends the authority early.
-        let odd_port = port.is_some_and(|port| !port.chars().all(|c| c.is_ascii_digit()));
-        if path.contains('@') || (query.contains('@') && odd_port) {
+        if path.contains('@') || query.contains('@') {
             findings.not_readable(
                 "an @ stands after the host",
-                "a / or ? in the user or password ends them too early",
+                "a / or ? in the user or password ends them too early, and an @ in a parameter \
+                 looks the same",
                 "write these characters percent-encoded: / as %2F, ? as %3F, @ as %40, % as %25",
             );
             return None;

@@ -1,7 +1,8 @@
 //! The behaviours.
 
 use csc_staging::{
-    Created, NewRow, Outcome, PageLimits, RowResult, StagedRow, StagingStore, StoreErrorKind,
+    Created, NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow,
+    StagingStore, StoreErrorKind,
 };
 
 use crate::place::{Place, payload};
@@ -11,8 +12,29 @@ const ALL: PageLimits = PageLimits {
     bytes: 64 * 1024 * 1024,
 };
 
+fn records(after: i64, limits: PageLimits) -> PageRequest {
+    PageRequest {
+        selection: Selection::Records,
+        after,
+        limits,
+        with_previous: false,
+    }
+}
+
+async fn read_deletions(place: &Place) -> Vec<StagedRow> {
+    let request = PageRequest {
+        selection: Selection::Deletions,
+        with_previous: true,
+        ..records(i64::MIN, ALL)
+    };
+    let rows = place.store.page(request).await.unwrap();
+    let count = place.store.count(Selection::Deletions).await.unwrap();
+    assert_eq!(count, rows.len() as u64, "the count agrees");
+    rows
+}
+
 async fn read(store: &dyn StagingStore) -> Vec<StagedRow> {
-    store.page(i64::MIN, ALL).await.unwrap()
+    store.page(records(i64::MIN, ALL)).await.unwrap()
 }
 
 async fn read_ids(place: &Place) -> Vec<i64> {
@@ -22,7 +44,7 @@ async fn read_ids(place: &Place) -> Vec<i64> {
         .map(|row| row.key.id())
         .collect();
     assert_eq!(
-        place.store.count().await.unwrap(),
+        place.store.count(Selection::Records).await.unwrap(),
         ids.len() as u64,
         "the count agrees"
     );
@@ -149,7 +171,7 @@ pub async fn only_the_newest_row_of_a_child_is_read(place: &Place) {
         .await;
     let only_d = place.insert(Some("D"), &payload(7), "Pending", "New").await;
     assert_eq!(read_ids(place).await, vec![newest_a, only_d]);
-    let after = place.store.page(newest_a, ALL).await.unwrap();
+    let after = place.store.page(records(newest_a, ALL)).await.unwrap();
     assert_eq!(
         after.len(),
         1,
@@ -193,7 +215,7 @@ pub async fn pages_end_at_their_bounds_and_miss_nothing(place: &Place) {
     ] {
         let (mut after, mut ids) = (i64::MIN, Vec::new());
         loop {
-            let page = place.store.page(after, limits).await.unwrap();
+            let page = place.store.page(records(after, limits)).await.unwrap();
             let Some(last) = page.last() else { break };
             assert!(page.len() <= limits.rows as usize, "{limits:?}");
             let bytes: u64 = page
@@ -218,13 +240,13 @@ pub async fn a_page_always_holds_a_row_however_large(place: &Place) {
     place.child(2).await;
     let page = place
         .store
-        .page(
+        .page(records(
             i64::MIN,
             PageLimits {
                 rows: 10,
                 bytes: 1000,
             },
-        )
+        ))
         .await
         .unwrap();
     assert_eq!(page.len(), 1);
@@ -563,7 +585,7 @@ pub async fn creating_leaves_a_table_that_exists_alone(place: &Place) {
     let new = place.store_on(place.beside("ssd_api_data_staging")).await;
     assert_eq!(new.create().await.unwrap(), Created::Now);
     assert_eq!(new.create().await.unwrap(), Created::AlreadyThere);
-    assert_eq!(new.count().await.unwrap(), 0);
+    assert_eq!(new.count(Selection::Records).await.unwrap(), 0);
 }
 
 pub async fn the_summary_counts_what_is_there(place: &Place) {
@@ -604,7 +626,10 @@ pub async fn the_summary_counts_what_is_there(place: &Place) {
         summary.children_with_several_rows,
         u64::from(!place.made.unique_person)
     );
-    assert_eq!(summary.eligible, place.store.count().await.unwrap());
+    assert_eq!(
+        summary.eligible,
+        place.store.count(Selection::Records).await.unwrap()
+    );
 }
 
 pub async fn rows_that_were_never_sent_are_no_last_submission(place: &Place) {
@@ -754,4 +779,131 @@ pub async fn found_in_upper_case(place: &Place) {
     let table = place.table.to_string().to_uppercase().parse().unwrap();
     let store = place.store_on(table).await;
     assert_eq!(read(&*store).await[0].key.id(), id);
+}
+
+pub async fn deleted_rows_are_read_apart_whatever_their_status(place: &Place) {
+    place.child(1).await;
+    let sent = place
+        .insert(Some("A"), &payload(2), "Sent", "Deleted")
+        .await;
+    let error = place
+        .insert(Some("B"), &payload(3), "error", "DELETED")
+        .await;
+    place
+        .execute(&format!(
+            "UPDATE {} SET previous_json_payload = '{}', api_response = 'abc' WHERE id = {sent}",
+            place.t(),
+            payload(9)
+        ))
+        .await;
+    if !place.made.unique_person {
+        place
+            .insert(Some("C"), &payload(4), "Sent", "Deleted")
+            .await;
+        place
+            .insert(Some("C"), &payload(5), "Sent", "Unchanged")
+            .await;
+    }
+    let rows = read_deletions(place).await;
+    let ids: Vec<i64> = rows.iter().map(|row| row.key.id()).collect();
+    assert_eq!(
+        ids,
+        [sent, error],
+        "a live row keeps an old deleted one back"
+    );
+    assert_eq!(rows[0].previous, Some(payload(9)));
+    assert_eq!(rows[0].response.as_deref(), Some("abc"));
+    assert_eq!(rows[1].previous, None);
+}
+
+pub async fn a_purge_is_recorded_and_the_row_stays_deleted(place: &Place) {
+    let id = place
+        .insert(Some("A"), &payload(1), "Sent", "Deleted")
+        .await;
+    let before = snapshot(
+        place,
+        id,
+        &[
+            "previous_json_payload",
+            "previous_hash",
+            "submission_timestamp",
+            "api_response",
+            "submission_status",
+        ],
+    )
+    .await;
+    let rows = read_deletions(place).await;
+    let record = "{\"purge\": true, \"la_child_id\": \"C1\"}";
+    let purged = Outcome {
+        key: rows[0].key.clone(),
+        result: RowResult::Purged {
+            receipt: "6f9619ff-8b86-d011-b42d-00c04fc964ff".into(),
+            at: "2026-11-24T02:00:01.25".parse().unwrap(),
+            record: record.into(),
+            hash: [0x63; 32],
+        },
+    };
+    assert_eq!(place.store.record(&[purged]).await.unwrap(), vec![id]);
+    let text = async |column| place.text(column, id).await;
+    assert_eq!(text("submission_status").await.as_deref(), Some("sent"));
+    assert_eq!(text("row_state").await.as_deref(), Some("Deleted"));
+    assert_eq!(text("previous_json_payload").await.as_deref(), Some(record));
+    let hash = text("previous_hash").await.unwrap();
+    assert!(
+        hash == "c".repeat(32) || hash == format!("\\x{}", "63".repeat(32)),
+        "{hash}"
+    );
+    assert!(
+        text("submission_timestamp")
+            .await
+            .unwrap()
+            .contains("2026-11-24")
+    );
+    assert_eq!(
+        snapshot(
+            place,
+            id,
+            &[
+                "previous_json_payload",
+                "previous_hash",
+                "submission_timestamp",
+                "api_response",
+                "submission_status",
+            ],
+        )
+        .await,
+        before
+    );
+}
+
+pub async fn deltas_are_written_only_to_rows_that_are_as_they_were_read(place: &Place) {
+    let (same, changed) = (place.child(1).await, place.child(2).await);
+    let rows = read(&*place.store).await;
+    place
+        .execute(&format!(
+            "UPDATE {} SET json_payload = '{}' WHERE id = {changed}",
+            place.t(),
+            payload(7)
+        ))
+        .await;
+    let delta = payload(1);
+    let partials: Vec<_> = rows
+        .iter()
+        .map(|row| (row.key.clone(), Some(delta.clone())))
+        .collect();
+    let written = place.store.write_partials(&partials).await.unwrap();
+    assert_eq!(written, vec![same]);
+    assert_eq!(place.text("partial_json_payload", same).await, Some(delta));
+    assert_eq!(place.text("partial_json_payload", changed).await, None);
+    assert_eq!(
+        place.text("submission_status", same).await.as_deref(),
+        Some("Pending")
+    );
+    let rows = read(&*place.store).await;
+    let emptied = [(rows[0].key.clone(), None)];
+    assert_eq!(
+        place.store.write_partials(&emptied).await.unwrap(),
+        vec![same]
+    );
+    assert_eq!(place.text("partial_json_payload", same).await, None);
 }

@@ -1,0 +1,620 @@
+//! Runs over a real SQLite table against the simulated receiver: what each reply does
+//! to the rows, to the rest of the table and to the run.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use csc_message::Exit;
+use csc_receiver::{Client, ClientOptions};
+use csc_sender_run::{
+    Event, Gap, Mode, Reason, RetryPolicy, RunOptions, RunReport, Stop, Watch, preview, run,
+};
+use csc_simulator::{InProcess, Settings, Simulator};
+use csc_staging::connection::parse;
+use csc_staging::{NewRow, StagingStore, connect_creating};
+
+struct Bench {
+    folder: tempfile::TempDir,
+    simulator: Simulator,
+    options: RunOptions,
+}
+
+/// Counts what a run tells.
+#[derive(Default)]
+struct Told {
+    waits: Vec<Duration>,
+    events: usize,
+}
+
+impl Watch for Told {
+    fn event(&mut self, event: Event) {
+        self.events += 1;
+        if let Event::Waiting { wait, .. } = event {
+            self.waits.push(wait);
+        }
+    }
+}
+
+impl Bench {
+    async fn new(children: u32, faults: &[&str]) -> Bench {
+        let bench = Bench {
+            folder: tempfile::tempdir().unwrap(),
+            simulator: Simulator::new(Settings {
+                faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
+                ..Settings::default()
+            }),
+            options: RunOptions {
+                mode: Mode::Live,
+                batch_size: 10,
+                max_batch_bytes: 1 << 20,
+                limit: None,
+                gap: Gap::from_millis(0),
+                retry: RetryPolicy {
+                    max_retries: 3,
+                    base: Duration::from_millis(1),
+                    max_wait: Duration::from_secs(300),
+                },
+            },
+        };
+        let rows: Vec<NewRow> = (1..=children)
+            .map(|n| NewRow {
+                person_id: format!("P{n}"),
+                legacy_id: None,
+                payload: payload(n),
+                hash: [1; 32],
+            })
+            .collect();
+        let store = bench.store().await;
+        store.create().await.unwrap();
+        store.stage(&rows).await.unwrap();
+        bench
+    }
+
+    async fn store(&self) -> Arc<dyn StagingStore> {
+        let file = self.folder.path().join("children.db");
+        let target = parse(&format!("sqlite:{}", file.display())).unwrap().target;
+        let table = "ssd_api_data_staging_anon".parse().unwrap();
+        connect_creating(&target, &table).await.unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client::new(
+            Arc::new(InProcess::new(self.simulator.clone())),
+            ClientOptions {
+                endpoint: format!("http://simulated{}", csc_simulator::API_PATH),
+                token_endpoint: format!("http://simulated{}", csc_simulator::TOKEN_PATH),
+                la_code: "201".into(),
+                client_id: csc_simulator::CLIENT_ID.into(),
+                client_secret: csc_simulator::CLIENT_SECRET.to_string().into(),
+                scope: csc_simulator::SCOPE.into(),
+                supplier_key: csc_simulator::SUPPLIER_KEY.to_string().into(),
+                supplier_key_secondary: Some(
+                    csc_simulator::SUPPLIER_KEY_SECONDARY.to_string().into(),
+                ),
+                user_agent: "csc-sender/test".into(),
+                timeout: Duration::from_secs(5),
+            },
+        )
+    }
+
+    async fn run(&self) -> RunReport {
+        self.run_told(&mut Told::default()).await
+    }
+
+    async fn run_told(&self, told: &mut Told) -> RunReport {
+        let (_stopper, stop) = Stop::new();
+        let report = run(
+            self.store().await,
+            &self.client(),
+            &self.options,
+            stop,
+            told,
+        )
+        .await;
+        assert!(told.events > 0);
+        report
+    }
+
+    fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("children.db")).unwrap()
+    }
+
+    fn execute(&self, sql: &str) {
+        self.sql()
+            .execute_batch(&sql.replace("{t}", "ssd_api_data_staging_anon"))
+            .unwrap();
+    }
+
+    /// Rows by status, in lower case.
+    fn statuses(&self) -> BTreeMap<String, u64> {
+        self.sql()
+            .prepare("SELECT lower(submission_status), count(*) FROM ssd_api_data_staging_anon GROUP BY 1")
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
+    fn response(&self, id: i64) -> String {
+        self.sql()
+            .query_row(
+                "SELECT coalesce(api_response, '') FROM ssd_api_data_staging_anon WHERE id = ?1",
+                [id],
+                |row| row.get(0),
+            )
+            .unwrap()
+    }
+}
+
+fn payload(n: u32) -> String {
+    format!(r#"{{"la_child_id":"C{n}","child_details":{{"sex":"M"}}}}"#)
+}
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs
+        .iter()
+        .map(|(word, n)| (word.to_string(), *n))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_eligible_row_arrives_and_is_marked_with_its_receipt() {
+    for faults in [&["receipts=json"][..], &["receipts=text"][..]] {
+        let bench = Bench::new(25, faults).await;
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.posts, report.left()), (25, 3, 0));
+        assert_eq!(report.exit(), Exit::Done);
+        assert_eq!(bench.statuses(), counts(&[("sent", 25)]));
+        for n in 1..=25 {
+            let held = bench.simulator.record("201", &format!("C{n}")).unwrap();
+            assert_eq!(held.to_string(), payload(n));
+            let receipt = bench.simulator.receipt("201", &format!("C{n}")).unwrap();
+            let uuid = bench.response(n.into());
+            assert!(
+                receipt.contains(&uuid) && uuid.len() == 36,
+                "{receipt} {uuid}"
+            );
+        }
+        let again = bench.run().await;
+        assert_eq!((again.eligible, again.posts), (0, 0));
+        assert_eq!(again.exit(), Exit::Done);
+    }
+}
+
+#[tokio::test]
+async fn testing_mode_marks_rows_and_leaves_them_eligible() {
+    let mut bench = Bench::new(12, &[]).await;
+    bench.options.mode = Mode::Testing;
+    let report = bench.run().await;
+    assert_eq!(report.accepted, 12);
+    assert_eq!(bench.statuses(), counts(&[("testing", 12)]));
+    assert!(bench.response(1).starts_with("simulated "));
+    let kept: i64 = bench
+        .sql()
+        .query_row(
+            "SELECT count(*) FROM ssd_api_data_staging_anon
+             WHERE previous_json_payload IS NULL AND previous_hash IS NULL AND row_state = 'new'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(kept, 12);
+    bench.options.mode = Mode::Live;
+    assert_eq!(bench.run().await.accepted, 12);
+}
+
+#[tokio::test]
+async fn rows_that_cannot_go_are_refused_with_their_reason_and_the_run_goes_on() {
+    let bench = Bench::new(25, &[]).await;
+    bench.execute(
+        "UPDATE {t} SET json_payload = 'not json' WHERE id = 3;
+         UPDATE {t} SET json_payload = '[1]' WHERE id = 4;
+         UPDATE {t} SET json_payload = '{\"la_child_id\":\" \"}' WHERE id = 5;
+         UPDATE {t} SET person_id = ' ' WHERE id = 6;
+         UPDATE {t} SET json_payload = CAST(x'7bff7d' AS TEXT) WHERE id = 7;
+         UPDATE {t} SET json_payload = '{\"la_child_id\":\"C8\",\"purge\":true}' WHERE id = 8",
+    );
+    let report = bench.run().await;
+    assert_eq!(report.accepted, 19);
+    assert_eq!(
+        report.refused[&Reason::BadPayload].examples,
+        [3, 4, 5, 7, 8]
+    );
+    assert_eq!(report.refused[&Reason::BlankPerson].examples, [6]);
+    assert_eq!(report.exit(), Exit::Refused);
+    assert_eq!(bench.statuses(), counts(&[("error", 6), ("sent", 19)]));
+    assert!(
+        bench.response(3).contains("not JSON"),
+        "{}",
+        bench.response(3)
+    );
+    assert!(
+        bench.response(5).contains("la_child_id"),
+        "{}",
+        bench.response(5)
+    );
+}
+
+#[tokio::test]
+async fn a_table_of_nothing_but_faulty_rows_is_worked_through() {
+    let bench = Bench::new(2500, &[]).await;
+    bench.execute("UPDATE {t} SET json_payload = 'x'");
+    let report = bench.run().await;
+    assert_eq!(
+        (report.refused_count(), report.posts, report.left()),
+        (2500, 0, 0)
+    );
+    assert_eq!(report.exit(), Exit::Refused);
+}
+
+#[tokio::test]
+async fn named_records_are_taken_out_and_the_rest_goes_again_at_once() {
+    for fault in ["detail=json", "detail=text"] {
+        let bench = Bench::new(20, &["refuse=C3", "refuse=C14", fault]).await;
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.posts), (18, 4), "{fault}");
+        assert_eq!(report.refused[&Reason::RefusedByReceiver].examples, [3, 14]);
+        assert_eq!(bench.statuses(), counts(&[("error", 2), ("sent", 18)]));
+        assert!(!bench.response(3).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_unnamed_bad_record_is_found_by_halves() {
+    for kind in ["refuse-unnamed", "refuse-nonsense"] {
+        let mut bench = Bench::new(100, &[&format!("{kind}=C77")]).await;
+        bench.options.batch_size = 100;
+        let report = bench.run().await;
+        assert_eq!(report.accepted, 99, "{kind}");
+        assert_eq!(report.refused[&Reason::RefusedByReceiver].examples, [77]);
+        let most = 1 + (2.0 * 100f64.log2() + 1.0) as u64;
+        assert!(
+            report.posts <= most,
+            "{} posts for one bad record",
+            report.posts
+        );
+        assert_eq!(report.exit(), Exit::Refused);
+        assert_eq!(
+            bench.simulator.arrivals("201", "C1"),
+            1,
+            "no good record goes twice"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_everything_stops_the_run_after_three_batches() {
+    for (fault, words) in [
+        ("refuse-all", "400"),
+        ("no-content", "204"),
+        ("html", "receipt"),
+    ] {
+        let bench = Bench::new(100, &[fault]).await;
+        let report = bench.run().await;
+        assert_eq!(report.exit(), Exit::Safety, "{fault}");
+        assert_eq!(report.ended_by.as_ref().unwrap().code(), 601);
+        assert_eq!(
+            bench.statuses(),
+            counts(&[("error", 30), ("pending", 70)]),
+            "{fault}"
+        );
+        assert!(bench.response(1).contains(words), "{}", bench.response(1));
+        assert_eq!(report.left(), 70);
+    }
+}
+
+#[tokio::test]
+async fn one_refused_batch_among_good_ones_stops_nothing() {
+    let bench = Bench::new(100, &["no-content,every=2"]).await;
+    let report = bench.run().await;
+    assert_eq!(
+        (report.accepted, report.refused[&Reason::NothingTaken].count),
+        (50, 50)
+    );
+    assert_eq!(report.exit(), Exit::Refused);
+}
+
+#[tokio::test]
+async fn trouble_is_tried_again_and_then_ends_the_run_with_one_batch_marked() {
+    for (fault, words) in [
+        ("status=503", "503"),
+        ("status=408", "408"),
+        ("status=429", "429"),
+        ("forbid", "403"),
+        ("reset", "no answer"),
+        ("drop", "no answer"),
+    ] {
+        let bench = Bench::new(30, &[&format!("{fault},after=1")]).await;
+        let mut told = Told::default();
+        let report = bench.run_told(&mut told).await;
+        assert_eq!(report.exit(), Exit::Receiver, "{fault}");
+        assert_eq!((report.posts, told.waits.len()), (5, 3), "{fault}");
+        assert_eq!(
+            bench.statuses(),
+            counts(&[("error", 10), ("pending", 10), ("sent", 10)]),
+            "{fault}"
+        );
+        assert!(bench.response(11).contains(words), "{}", bench.response(11));
+        assert_eq!(report.refused[&Reason::RetriesSpent].count, 10);
+        assert_eq!(report.left(), 10);
+    }
+}
+
+#[tokio::test]
+async fn trouble_that_passes_costs_nothing() {
+    for fault in ["status=500", "reset", "drop", "429=0"] {
+        let bench = Bench::new(30, &[&format!("{fault},times=2")]).await;
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.posts), (30, 5), "{fault}");
+        assert_eq!(report.exit(), Exit::Done);
+        assert_eq!(report.failures.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_after_above_max_wait_ends_the_run() {
+    for fault in ["429=301", "429=http-date:400", "status=503,retry-after=301"] {
+        let bench = Bench::new(30, &[fault]).await;
+        let report = bench.run().await;
+        assert_eq!(report.ended_by.unwrap().code(), 411, "{fault}");
+        assert_eq!(report.posts, 1);
+        assert_eq!(bench.statuses(), counts(&[("error", 10), ("pending", 20)]));
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_is_final_for_the_run_leaves_every_row_pending() {
+    for (status, code) in [
+        (301, 406),
+        (302, 406),
+        (307, 406),
+        (404, 407),
+        (405, 407),
+        (407, 408),
+        (409, 409),
+        (415, 409),
+    ] {
+        let bench = Bench::new(30, &[&format!("status={status},after=1")]).await;
+        let report = bench.run().await;
+        assert_eq!(report.ended_by.as_ref().unwrap().code(), code, "{status}");
+        assert_eq!(report.exit(), Exit::Receiver);
+        assert_eq!(
+            bench.statuses(),
+            counts(&[("pending", 20), ("sent", 10)]),
+            "{status}"
+        );
+        assert_eq!((report.posts, report.left()), (2, 20));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_is_halved_and_the_size_remembered() {
+    let one = payload(10).len() + 1;
+    let bench = Bench::new(40, &[&format!("max-bytes={}", one * 5 + 1)]).await;
+    let report = bench.run().await;
+    assert_eq!(report.accepted, 40);
+    // 10 is refused once; 5 goes, and every later batch is halved before it is posted.
+    assert_eq!(report.posts, 1 + 8);
+    let bench = Bench::new(1, &["max-bytes=10"]).await;
+    let report = bench.run().await;
+    assert_eq!(report.refused[&Reason::TooLarge].examples, [1]);
+    assert!(bench.response(1).contains("413"));
+}
+
+#[tokio::test]
+async fn an_expired_token_is_fetched_anew() {
+    let bench = Bench::new(50, &["expire-tokens=2"]).await;
+    let report = bench.run().await;
+    assert_eq!(report.accepted, 50);
+    assert_eq!(report.posts, 5 + 2, "each expiry costs one post");
+    assert_eq!(report.exit(), Exit::Done);
+}
+
+#[tokio::test]
+async fn a_revoked_primary_key_is_replaced_by_the_secondary_one() {
+    let bench = Bench::new(30, &["revoke-primary-key"]).await;
+    let report = bench.run().await;
+    assert_eq!(report.accepted, 30);
+    assert_eq!(
+        report.posts,
+        3 + 2,
+        "fresh token, then the other key, once for the run"
+    );
+}
+
+#[tokio::test]
+async fn credentials_that_are_never_accepted_end_the_run() {
+    let bench = Bench::new(30, &["status=401"]).await;
+    let report = bench.run().await;
+    assert_eq!(report.ended_by.as_ref().unwrap().code(), 405);
+    assert_eq!(report.posts, 3);
+    assert_eq!(bench.statuses(), counts(&[("pending", 30)]));
+}
+
+#[tokio::test]
+async fn without_a_token_nothing_is_posted() {
+    for (fault, code, waits) in [
+        ("token-status=401", 401, 0),
+        ("token-status=400", 401, 0),
+        ("token-status=503", 404, 3),
+    ] {
+        let bench = Bench::new(30, &[fault]).await;
+        let mut told = Told::default();
+        let report = bench.run_told(&mut told).await;
+        assert_eq!(report.ended_by.as_ref().unwrap().code(), code, "{fault}");
+        assert_eq!((report.posts, told.waits.len()), (0, waits), "{fault}");
+        assert_eq!(bench.statuses(), counts(&[("pending", 30)]));
+    }
+}
+
+#[tokio::test]
+async fn receipts_that_do_not_match_mark_the_batch() {
+    for fault in ["receipts-short", "garbage"] {
+        let bench = Bench::new(20, &[&format!("{fault},times=1")]).await;
+        let report = bench.run().await;
+        assert_eq!(
+            report.refused[&Reason::UnreadableReceipts].count,
+            10,
+            "{fault}"
+        );
+        assert_eq!(bench.statuses(), counts(&[("error", 10), ("sent", 10)]));
+        assert!(
+            bench.response(1).contains("status 200"),
+            "{}",
+            bench.response(1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_kept() {
+    let mut bench = Bench::new(30, &[]).await;
+    bench.options.limit = Some(13);
+    let report = bench.run().await;
+    assert_eq!(
+        (report.eligible, report.accepted, report.posts),
+        (13, 13, 2)
+    );
+    assert_eq!(bench.statuses(), counts(&[("pending", 17), ("sent", 13)]));
+}
+
+#[tokio::test]
+async fn batches_keep_to_their_bytes() {
+    let mut bench = Bench::new(20, &[]).await;
+    bench.options.max_batch_bytes = (payload(10).len() + 1) * 4 + 1;
+    let report = bench.run().await;
+    assert_eq!((report.accepted, report.posts), (20, 5));
+    bench.execute("UPDATE {t} SET submission_status = 'pending'");
+    bench.options.max_batch_bytes = 1;
+    assert_eq!(bench.run().await.posts, 20, "a large record goes alone");
+}
+
+#[tokio::test]
+async fn a_preview_counts_and_changes_nothing() {
+    let bench = Bench::new(25, &[]).await;
+    bench.execute("UPDATE {t} SET json_payload = 'x' WHERE id = 2");
+    let found = preview(bench.store().await, &bench.options).await.unwrap();
+    assert_eq!((found.records, found.batches), (24, 3));
+    assert_eq!(found.refused[&Reason::BadPayload].examples, [2]);
+    let shape = found.first_shape.unwrap();
+    assert!(
+        shape.contains("la_child_id") && !shape.contains("C1"),
+        "{shape}"
+    );
+    assert_eq!(bench.statuses(), counts(&[("pending", 25)]));
+    assert_eq!(bench.simulator.counts().posts, 0);
+}
+
+/// Stops the run after its first batch.
+struct StopAfterFirst(csc_sender_run::Stopper);
+
+impl Watch for StopAfterFirst {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Recorded { .. } | Event::Waiting { .. } => self.0.stop(),
+            Event::Begun { .. } => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_records_what_is_under_way_and_begins_nothing_new() {
+    let bench = Bench::new(30, &[]).await;
+    let (stopper, stop) = Stop::new();
+    let mut watch = StopAfterFirst(stopper);
+    let report = run(
+        bench.store().await,
+        &bench.client(),
+        &bench.options,
+        stop,
+        &mut watch,
+    )
+    .await;
+    assert_eq!(report.exit(), Exit::Interrupted);
+    assert_eq!((report.accepted, report.posts, report.left()), (10, 1, 20));
+    assert_eq!(bench.statuses(), counts(&[("pending", 20), ("sent", 10)]));
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_long_wait_and_leaves_the_rows_as_they_were() {
+    let mut bench = Bench::new(30, &["429=200"]).await;
+    bench.options.retry.max_wait = Duration::from_secs(300);
+    let (stopper, stop) = Stop::new();
+    let mut watch = StopAfterFirst(stopper);
+    let report = run(
+        bench.store().await,
+        &bench.client(),
+        &bench.options,
+        stop,
+        &mut watch,
+    )
+    .await;
+    assert_eq!(report.exit(), Exit::Interrupted);
+    assert_eq!(bench.statuses(), counts(&[("pending", 30)]));
+}
+
+#[tokio::test]
+async fn a_second_run_leaves_with_busy() {
+    let bench = Bench::new(3, &[]).await;
+    let other = bench.store().await;
+    other.lock().await.unwrap();
+    let (_stopper, stop) = Stop::new();
+    let report = run(
+        bench.store().await,
+        &bench.client(),
+        &bench.options,
+        stop,
+        &mut Told::default(),
+    )
+    .await;
+    assert_eq!(report.exit(), Exit::Busy);
+    assert_eq!(bench.statuses(), counts(&[("pending", 3)]));
+}
+
+/// Changes a row while its batch is under way: the table's owner refreshes it.
+struct ChangeWhileSending<'a>(&'a Bench);
+
+impl Watch for ChangeWhileSending<'_> {
+    fn event(&mut self, event: Event) {
+        // The first post waits for its retry: the batch was read, and is not recorded yet.
+        if let Event::Waiting { .. } = event {
+            self.0.execute(
+                "UPDATE {t} SET json_payload = '{\"la_child_id\":\"C2\",\"new\":1}',
+                                submission_status = 'Pending', row_state = 'Updated' WHERE id = 2",
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_refreshed_while_under_way_stays_pending_and_goes_with_the_next_run() {
+    let bench = Bench::new(5, &["status=503,times=1"]).await;
+    let (_stopper, stop) = Stop::new();
+    let mut watch = ChangeWhileSending(&bench);
+    let report = run(
+        bench.store().await,
+        &bench.client(),
+        &bench.options,
+        stop,
+        &mut watch,
+    )
+    .await;
+    assert_eq!(
+        (report.accepted, report.changed.examples.as_slice()),
+        (4, &[2][..])
+    );
+    assert_eq!(bench.statuses(), counts(&[("pending", 1), ("sent", 4)]));
+    assert_eq!(report.exit(), Exit::Done);
+    assert_eq!(bench.run().await.accepted, 1);
+    let held = bench.simulator.record("201", "C2").unwrap();
+    assert_eq!(held["new"].to_string(), "1");
+}
