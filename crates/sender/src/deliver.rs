@@ -7,9 +7,12 @@ use std::time::Duration;
 use csc_message::Message;
 use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Words, body_of};
 use csc_staging::{Outcome, RowKey, RowResult, StagingStore};
+use jiff::civil::DateTime;
 
+use crate::ledger::{Departure, Ledger, Settlement};
 use crate::pacing::Pacer;
-use crate::prepare::{Prepared, Unfit};
+use crate::plan::{Form, FormKind, LeadsTo, Prepared, plan_again};
+use crate::prepare::Unfit;
 use crate::report::{Event, Failure, RunReport, Watch};
 use crate::{Mode, NextTry, Reason, RunOptions, Stop};
 
@@ -19,6 +22,12 @@ pub(crate) enum End {
     Interrupted,
     /// Anything else, with its message.
     Because(Message),
+}
+
+impl From<Message> for End {
+    fn from(message: Message) -> Self {
+        End::Because(message)
+    }
 }
 
 /// The most failed posts that a report lists.
@@ -32,22 +41,35 @@ const UNEXPLAINED_RECORDS: usize = 10;
 
 /// One run's way to the receiver and back into the table.
 pub(crate) struct Delivery<'a> {
-    store: &'a dyn StagingStore,
-    client: &'a Client,
-    options: &'a RunOptions,
-    stop: Stop,
-    watch: &'a mut dyn Watch,
-    pacer: Pacer,
+    pub(crate) store: &'a dyn StagingStore,
+    /// What was acknowledged; written to in live mode only.
+    pub(crate) ledger: Option<&'a Ledger>,
+    pub(crate) client: &'a Client,
+    pub(crate) options: &'a RunOptions,
+    pub(crate) stop: Stop,
+    pub(crate) watch: &'a mut dyn Watch,
+    pub(crate) pacer: Pacer,
     pub(crate) report: RunReport,
-    /// The largest body that the receiver is known to take, once it refused one.
-    largest: usize,
-    unexplained: Unexplained,
+    pub(crate) state: State,
 }
 
-#[derive(Default)]
-struct Unexplained {
-    batches: u32,
-    records: usize,
+/// What a run learns on its way.
+pub(crate) struct State {
+    /// The largest body that the receiver is known to take, once it refused one.
+    largest: usize,
+    /// Batches and records in a row that were refused for no reason of their own.
+    unexplained_batches: u32,
+    unexplained_records: usize,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            largest: usize::MAX,
+            unexplained_batches: 0,
+            unexplained_records: 0,
+        }
+    }
 }
 
 /// What came of a part of a batch, retries included.
@@ -71,28 +93,7 @@ enum Posted {
     },
 }
 
-impl<'a> Delivery<'a> {
-    pub(crate) fn new(
-        store: &'a dyn StagingStore,
-        client: &'a Client,
-        options: &'a RunOptions,
-        stop: Stop,
-        watch: &'a mut dyn Watch,
-        report: RunReport,
-    ) -> Self {
-        Delivery {
-            store,
-            client,
-            options,
-            stop,
-            watch,
-            pacer: Pacer::new(options.gap),
-            report,
-            largest: usize::MAX,
-            unexplained: Unexplained::default(),
-        }
-    }
-
+impl Delivery<'_> {
     pub(crate) fn tell(&mut self, event: Event) {
         self.watch.event(event);
     }
@@ -106,18 +107,53 @@ impl<'a> Delivery<'a> {
         self.record_refused(refused).await
     }
 
+    /// Records rows of which the receiver holds just what they say.
+    pub(crate) async fn record_unchanged(
+        &mut self,
+        rows: Vec<(RowKey, String, DateTime)>,
+    ) -> Result<(), End> {
+        let outcomes: Vec<Outcome> = rows
+            .into_iter()
+            .map(|(key, receipt, at)| Outcome {
+                key,
+                result: match self.options.mode {
+                    Mode::Live => RowResult::Accepted { receipt, at },
+                    Mode::Testing => RowResult::Tested {
+                        receipt: "simulated: unchanged, nothing to send".into(),
+                    },
+                },
+            })
+            .collect();
+        let recorded = self.record(&outcomes).await?;
+        self.report.unchanged += recorded.len() as u64;
+        self.tell_recorded();
+        Ok(())
+    }
+
     /// Posts a batch and records what came of it. The parts of a batch that was taken
-    /// apart go first to last.
+    /// apart go first to last; what has to go in another form goes after them.
     pub(crate) async fn deliver(&mut self, batch: Vec<Prepared>) -> Result<(), End> {
+        self.purge_before(&batch).await?;
         let records = batch.len();
         let mut parts = vec![batch];
         let (mut accepted, mut unexplained) = (false, false);
         while let Some(part) = parts.pop() {
-            if part.len() > 1 && body_length(&part) > self.largest {
+            if part.len() > 1 && body_length(&part) > self.state.largest {
                 push_halves(&mut parts, part);
                 continue;
             }
-            match self.post(&part).await? {
+            let (mut part, stale) = self.depart(part)?;
+            if !stale.is_empty() {
+                parts.push(stale);
+            }
+            if part.is_empty() {
+                continue;
+            }
+            let (posted, in_doubt) = self.post(&part).await;
+            if !matches!(posted, Ok(Posted::Accepted(_))) {
+                self.settle_not_accepted(&mut part, in_doubt)?;
+            }
+            match posted? {
                 Posted::Accepted(receipts) => {
                     accepted = true;
                     self.record_accepted(part, receipts).await?;
@@ -127,32 +163,29 @@ impl<'a> Delivery<'a> {
                     let mut refused = Vec::with_capacity(named.len());
                     for (index, record) in part.into_iter().enumerate() {
                         match named.get(&index) {
-                            Some(words) => refused.push((
-                                record.key,
-                                Reason::RefusedByReceiver,
-                                words.for_response().to_string(),
-                            )),
+                            Some(words) => {
+                                refused.push((record, words.for_response().to_string()));
+                            }
                             None => rest.push(record),
                         }
                     }
-                    self.record_refused(refused).await?;
                     if !rest.is_empty() {
                         parts.push(rest);
                     }
+                    self.fall_back_or_refuse(&mut parts, refused).await?;
                 }
                 Posted::Malformed { words, status, .. } => {
                     if part.len() > 1 {
                         push_halves(&mut parts, part);
                     } else {
-                        unexplained = true;
                         let words = with_words(&status_words(status), &words);
-                        self.refuse_all(part, Reason::RefusedByReceiver, &words)
-                            .await?;
+                        let refused = part.into_iter().map(|r| (r, words.clone())).collect();
+                        unexplained |= self.fall_back_or_refuse(&mut parts, refused).await? > 0;
                     }
                 }
                 Posted::TooLarge(words) => {
                     if part.len() > 1 {
-                        self.largest = self.largest.min(body_length(&part) - 1);
+                        self.state.largest = self.state.largest.min(body_length(&part) - 1);
                         push_halves(&mut parts, part);
                     } else {
                         let words = with_words("status 413: the record alone is too large", &words);
@@ -175,13 +208,14 @@ impl<'a> Delivery<'a> {
     /// Stops a run in which batch after batch is refused for no reason of its own,
     /// instead of marking the whole table.
     fn judge(&mut self, accepted: bool, unexplained: bool, records: usize) -> Result<(), End> {
+        let state = &mut self.state;
         if accepted {
-            self.unexplained = Unexplained::default();
+            (state.unexplained_batches, state.unexplained_records) = (0, 0);
         } else if unexplained {
-            self.unexplained.batches += 1;
-            self.unexplained.records += records;
+            state.unexplained_batches += 1;
+            state.unexplained_records += records;
         }
-        let Unexplained { batches, records } = self.unexplained;
+        let (batches, records) = (state.unexplained_batches, state.unexplained_records);
         if batches < UNEXPLAINED_BATCHES || records < UNEXPLAINED_RECORDS {
             return Ok(());
         }
@@ -194,9 +228,174 @@ impl<'a> Delivery<'a> {
         )))
     }
 
-    /// Posts a part, and again where that helps.
-    async fn post(&mut self, part: &[Prepared]) -> Result<Posted, End> {
-        let body = body_of(part.iter().map(|record| record.text.as_str()));
+    /// `--resync`: purges first, in a batch of their own, the children of whom something
+    /// may have stayed. Their rows are not marked: the records follow.
+    async fn purge_before(&mut self, batch: &[Prepared]) -> Result<(), End> {
+        let purges: Vec<Prepared> = batch
+            .iter()
+            .filter_map(|record| {
+                let text = record.purge_first.clone()?;
+                Some(Prepared {
+                    form: Form {
+                        kind: FormKind::Purge,
+                        text: text.clone(),
+                        beside: None,
+                    },
+                    fallbacks: Vec::new(),
+                    leads_to: LeadsTo::Nothing {
+                        record: text,
+                        hash: [0; 32],
+                    },
+                    purge_first: None,
+                    ..record.clone()
+                })
+            })
+            .collect();
+        if purges.is_empty() {
+            return Ok(());
+        }
+        let (mut purges, _) = self.depart(purges)?;
+        let (posted, in_doubt) = self.post(&purges).await;
+        match posted {
+            Ok(Posted::Accepted(receipts)) => {
+                self.report.resynced += purges.len() as u64;
+                self.settle_accepted(&purges, &receipts)
+            }
+            Ok(Posted::Malformed { .. } | Posted::TooLarge(_) | Posted::Whole { .. }) => {
+                // The record goes all the same; what it leaves behind is reported.
+                self.settle_not_accepted(&mut purges, in_doubt)?;
+                for purge in &purges {
+                    self.report.may_leave_remains.add(purge.key.id());
+                }
+                Ok(())
+            }
+            Ok(Posted::Spent { message, .. }) => {
+                self.settle_not_accepted(&mut purges, in_doubt)?;
+                Err(End::Because(message))
+            }
+            Err(end) => {
+                self.settle_not_accepted(&mut purges, in_doubt)?;
+                Err(end)
+            }
+        }
+    }
+
+    /// The ledger that is written to: none in testing mode, where nothing is
+    /// acknowledged.
+    fn written_ledger(&self) -> Option<&Ledger> {
+        match self.options.mode {
+            Mode::Live => self.ledger,
+            Mode::Testing => None,
+        }
+    }
+
+    /// Writes down what is about to be posted. Records that were planned by what the
+    /// ledger has left behind since are planned anew, and come back apart.
+    fn depart(&self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
+        let Some(ledger) = self.written_ledger() else {
+            return Ok((part, Vec::new()));
+        };
+        let may_become: Vec<_> = part.iter().map(Prepared::may_become).collect();
+        let departures: Vec<Departure<'_>> = part
+            .iter()
+            .zip(&may_become)
+            .map(|(record, may_become)| Departure {
+                child: &record.child,
+                revision: record.revision,
+                may_become,
+            })
+            .collect();
+        let revisions = ledger.depart(&departures)?;
+        let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
+        for (mut record, revision) in part.into_iter().zip(revisions) {
+            match revision {
+                Some(revision) => {
+                    record.revision = Some(revision);
+                    going.push(record);
+                }
+                None => stale.push(record),
+            }
+        }
+        if !stale.is_empty() {
+            let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
+            let known = ledger.look_up(&children)?;
+            stale = stale
+                .into_iter()
+                .map(|record| {
+                    let held = known.get(&record.child);
+                    plan_again(record, held)
+                })
+                .collect();
+        }
+        Ok((going, stale))
+    }
+
+    /// After a post that was not accepted: the ledger is as it was before, unless the
+    /// receiver may have taken it all the same.
+    fn settle_not_accepted(&self, part: &mut [Prepared], in_doubt: bool) -> Result<(), End> {
+        let Some(ledger) = self.written_ledger() else {
+            return Ok(());
+        };
+        if in_doubt {
+            for record in part {
+                let before = record.in_doubt.take().unwrap_or_default();
+                record.in_doubt = Some(before.merge(record.may_become()));
+            }
+            return Ok(());
+        }
+        let settlements: Vec<(&str, Settlement)> = part
+            .iter()
+            .map(|record| {
+                let in_doubt = record.in_doubt.clone();
+                (record.child.as_str(), Settlement::NotTaken { in_doubt })
+            })
+            .collect();
+        ledger.settle(&settlements)?;
+        let children: Vec<&str> = part.iter().map(|r| r.child.as_str()).collect();
+        let known = ledger.look_up(&children)?;
+        for record in part {
+            record.revision = known.get(&record.child).map(|held| held.revision);
+        }
+        Ok(())
+    }
+
+    fn settle_accepted(&self, part: &[Prepared], receipts: &[Receipt]) -> Result<(), End> {
+        let Some(ledger) = self.written_ledger() else {
+            return Ok(());
+        };
+        let settlements: Vec<(&str, Settlement)> = part
+            .iter()
+            .zip(receipts)
+            .map(|(record, receipt)| {
+                let receipt = (receipt.uuid.clone(), receipt.at);
+                let settlement = match &record.leads_to {
+                    LeadsTo::Record { meaning, .. } => Settlement::Record {
+                        meaning: *meaning,
+                        skeleton: record.may_become(),
+                        receipt,
+                    },
+                    LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
+                };
+                (record.child.as_str(), settlement)
+            })
+            .collect();
+        Ok(ledger.settle(&settlements)?)
+    }
+
+    /// Posts a part, and again where that helps. Also says whether the receiver may have
+    /// taken it although no reply says so.
+    async fn post(&mut self, part: &[Prepared]) -> (Result<Posted, End>, bool) {
+        let mut in_doubt = false;
+        let posted = self.post_until_answered(part, &mut in_doubt).await;
+        (posted, in_doubt)
+    }
+
+    async fn post_until_answered(
+        &mut self,
+        part: &[Prepared],
+        in_doubt: &mut bool,
+    ) -> Result<Posted, End> {
+        let body = body_of(part.iter().map(|record| record.form.text.as_str()));
         let (mut failed, mut no_token) = (0, 0);
         loop {
             if !self.pacer.turn(&mut self.stop).await {
@@ -222,6 +421,7 @@ impl<'a> Delivery<'a> {
             match answer.submitted {
                 Submitted::Accepted(receipts) => return Ok(Posted::Accepted(receipts)),
                 Submitted::Unreadable { why, words } => {
+                    *in_doubt = true;
                     return Ok(Posted::Whole {
                         reason: Reason::UnreadableReceipts,
                         words: with_words(&why, &words),
@@ -254,6 +454,10 @@ impl<'a> Delivery<'a> {
                     words,
                     retry_after,
                 } => {
+                    *in_doubt |= match kind {
+                        Trouble::NoAnswer | Trouble::Server => true,
+                        Trouble::Forbidden | Trouble::RateLimited => false,
+                    };
                     failed += 1;
                     match self.next_try(kind, failed, retry_after) {
                         NextTry::After(wait) => self.pause(what, wait).await?,
@@ -339,30 +543,44 @@ impl<'a> Delivery<'a> {
         part: Vec<Prepared>,
         receipts: Vec<Receipt>,
     ) -> Result<(), End> {
+        self.settle_accepted(&part, &receipts)?;
+        let live = self.options.mode == Mode::Live;
+        for record in &part {
+            if record.may_leave_remains {
+                self.report.may_leave_remains.add(record.key.id());
+            }
+        }
+        let purges = part
+            .iter()
+            .filter(|record| record.kind() == FormKind::Purge)
+            .count();
         let outcomes: Vec<Outcome> = part
             .into_iter()
             .zip(receipts)
-            .map(|(record, receipt)| Outcome {
+            .map(|(record, Receipt { uuid, at })| Outcome {
                 key: record.key,
-                result: match self.options.mode {
-                    Mode::Live => RowResult::Accepted {
-                        receipt: receipt.uuid,
-                        at: receipt.at,
+                result: match record.leads_to {
+                    _ if !live => RowResult::Tested {
+                        receipt: format!("simulated {uuid}"),
                     },
-                    Mode::Testing => RowResult::Tested {
-                        receipt: format!("simulated {}", receipt.uuid),
+                    LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
+                    LeadsTo::Nothing { record, hash } => RowResult::Purged {
+                        receipt: uuid,
+                        at,
+                        record,
+                        hash,
                     },
                 },
             })
             .collect();
-        match self.store.record(&outcomes).await {
+        match self.record(&outcomes).await {
             Ok(recorded) => {
-                self.note_changed(outcomes.iter().map(|o| &o.key), &recorded);
                 self.report.accepted += recorded.len() as u64;
+                self.report.purged += purges as u64;
                 self.tell_recorded();
                 Ok(())
             }
-            Err(error) => {
+            Err(end) => {
                 for outcome in &outcomes {
                     self.report.unrecorded.add(outcome.key.id());
                 }
@@ -370,9 +588,37 @@ impl<'a> Delivery<'a> {
                     rows = ?outcomes.iter().map(|o| o.key.id()).collect::<Vec<_>>(),
                     "accepted by the receiver, but not recorded in the table"
                 );
-                Err(End::Because(error.into()))
+                Err(end)
             }
         }
+    }
+
+    /// A refused record goes again in its next form, where it has one (a delta as the
+    /// full record, that as the plain one); otherwise its row is refused. Gives how many
+    /// rows were refused.
+    async fn fall_back_or_refuse(
+        &mut self,
+        parts: &mut Vec<Vec<Prepared>>,
+        refused: Vec<(Prepared, String)>,
+    ) -> Result<usize, End> {
+        let (mut again, mut finally) = (Vec::new(), Vec::new());
+        for (mut record, words) in refused {
+            match record.fallbacks.pop() {
+                Some(form) => {
+                    record.form = form;
+                    again.push(record);
+                }
+                None => finally.push((record.key, Reason::RefusedByReceiver, words)),
+            }
+        }
+        if !again.is_empty() {
+            self.report.fell_back += again.len() as u64;
+            // Below the others: what has not been tried yet goes first.
+            parts.insert(0, again);
+        }
+        let count = finally.len();
+        self.record_refused(finally).await?;
+        Ok(count)
     }
 
     async fn refuse_all(
@@ -403,13 +649,7 @@ impl<'a> Delivery<'a> {
                 }
             })
             .collect();
-        let recorded = self
-            .store
-            .record(&outcomes)
-            .await
-            .map_err(|error| End::Because(error.into()))?;
-        self.note_changed(outcomes.iter().map(|o| &o.key), &recorded);
-        for id in recorded {
+        for id in self.record(&outcomes).await? {
             if let Some(reason) = reasons.get(&id) {
                 tracing::warn!(row = id, "refused: {}", reason.words());
                 self.report.refused.entry(*reason).or_default().add(id);
@@ -419,14 +659,23 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    fn note_changed<'k>(&mut self, keys: impl Iterator<Item = &'k RowKey>, recorded: &[i64]) {
-        let recorded: std::collections::HashSet<i64> = recorded.iter().copied().collect();
-        for key in keys {
-            if !recorded.contains(&key.id()) {
-                tracing::info!(row = key.id(), "changed while it was under way");
-                self.report.changed.add(key.id());
+    /// Records outcomes, and notes the rows that changed meanwhile.
+    async fn record(&mut self, outcomes: &[Outcome]) -> Result<Vec<i64>, End> {
+        if outcomes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recorded = self.store.record(outcomes).await.map_err(Message::from)?;
+        if recorded.len() < outcomes.len() {
+            let found: std::collections::HashSet<i64> = recorded.iter().copied().collect();
+            for outcome in outcomes {
+                let id = outcome.key.id();
+                if !found.contains(&id) {
+                    tracing::info!(row = id, "changed while it was under way");
+                    self.report.changed.add(id);
+                }
             }
         }
+        Ok(recorded)
     }
 
     fn tell_recorded(&mut self) {
@@ -442,7 +691,7 @@ impl<'a> Delivery<'a> {
 
 fn body_length(part: &[Prepared]) -> usize {
     part.iter()
-        .map(|record| record.text.len() + 1)
+        .map(|record| record.form.text.len() + 1)
         .sum::<usize>()
         + 1
 }

@@ -2,16 +2,19 @@
 //! machine, created for the owner alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use csc_message::Message;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::ledger::Ledger;
+
 /// The file.
 pub struct Journal {
     path: PathBuf,
-    connection: Connection,
+    connection: Arc<Mutex<Connection>>,
 }
 
 impl Journal {
@@ -26,11 +29,21 @@ impl Journal {
                  on a local disk",
             )
         };
+        if is_on_a_network(path) {
+            return Err(unusable(
+                "it is on a network share, where SQLite's locks do not hold".into(),
+            ));
+        }
         create_for_owner(path).map_err(|e| unusable(e.to_string()))?;
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(10))?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
+            // What a purge removes is overwritten, not just unlinked.
+            connection.pragma_update(None, "secure_delete", "ON")?;
+            connection.set_prepared_statement_cache_capacity(32);
+            connection.execute_batch(crate::ledger::SCHEMA)?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS confirmed_endpoint (
                      endpoint     TEXT NOT NULL,
@@ -43,13 +56,23 @@ impl Journal {
         };
         Ok(Journal {
             path: path.to_path_buf(),
-            connection: open().map_err(|e| unusable(e.to_string()))?,
+            connection: Arc::new(Mutex::new(open().map_err(|e| unusable(e.to_string()))?)),
         })
+    }
+
+    /// The ledger of one authority at one endpoint.
+    pub fn ledger(&self, endpoint: &str, la_code: &str) -> Ledger {
+        Ledger {
+            path: self.path.clone(),
+            connection: Arc::clone(&self.connection),
+            endpoint: endpoint.trim_end_matches('/').to_string(),
+            la_code: la_code.to_string(),
+        }
     }
 
     /// Whether somebody has said yes to a live run of this authority to this endpoint.
     pub fn is_confirmed(&self, endpoint: &str, la_code: &str) -> Result<bool, Message> {
-        self.connection
+        self.connection()
             .query_row(
                 "SELECT 1 FROM confirmed_endpoint WHERE endpoint = ?1 AND la_code = ?2",
                 (endpoint, la_code),
@@ -57,27 +80,76 @@ impl Journal {
             )
             .optional()
             .map(|found| found.is_some())
-            .map_err(|e| self.refused(&e))
+            .map_err(|e| refused(&self.path, &e))
     }
 
     /// Remembers the yes.
     pub fn confirm(&self, endpoint: &str, la_code: &str) -> Result<(), Message> {
-        self.connection
+        self.connection()
             .execute(
                 "INSERT OR IGNORE INTO confirmed_endpoint VALUES (?1, ?2, ?3)",
                 (endpoint, la_code, Timestamp::now().to_string()),
             )
             .map(|_| ())
-            .map_err(|e| self.refused(&e))
+            .map_err(|e| refused(&self.path, &e))
     }
 
-    fn refused(&self, error: &rusqlite::Error) -> Message {
-        Message::new(
-            202,
-            format!("Cannot use the journal {}", self.path.display()),
-            error.to_string(),
-            "close whatever else has the file open and make room on the disk, then start again",
-        )
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> Message {
+    Message::new(
+        202,
+        format!("Cannot use the journal {}", path.display()),
+        error.to_string(),
+        "close whatever else has the file open and make room on the disk, then start again",
+    )
+}
+
+/// SQLite's locks do not hold on a network share, and a ledger that two machines write
+/// to is worth nothing.
+fn is_on_a_network(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // The magic numbers of NFS, SMB, SMB2, CIFS, 9p, AFS, Coda and Ceph (statfs(2)).
+        const NETWORKED: [u32; 8] = [
+            0x6969,
+            0x517B,
+            0xFE53_4D42,
+            0xFF53_4D42,
+            0x0102_1997,
+            0x5346_414F,
+            0x7375_7245,
+            0x00C3_6400,
+        ];
+        path.ancestors()
+            .map(|folder| {
+                if folder.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    folder
+                }
+            })
+            .find_map(|folder| rustix::fs::statfs(folder).ok())
+            .is_some_and(|found| {
+                u32::try_from(found.f_type & 0xFFFF_FFFF)
+                    .is_ok_and(|kind| NETWORKED.contains(&kind))
+            })
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        // A mapped drive shows its share's name once it is resolved.
+        let resolved = path
+            .ancestors()
+            .find_map(|folder| std::fs::canonicalize(folder).ok())
+            .unwrap_or_else(|| path.to_path_buf());
+        let resolved = resolved.to_string_lossy();
+        resolved.starts_with(r"\\?\UNC\")
+            || (resolved.starts_with(r"\\") && !resolved.starts_with(r"\\?\"))
     }
 }
 

@@ -5,8 +5,10 @@
 
 mod deliver;
 mod journal;
+mod ledger;
 mod options;
 mod pacing;
+mod plan;
 mod prepare;
 mod reader;
 mod report;
@@ -15,10 +17,12 @@ mod run;
 mod stop;
 
 pub use journal::Journal;
+pub use ledger::{Held, Ledger};
 pub use options::{Mode, RunOptions};
 pub use pacing::Gap;
-pub use prepare::{Prepared, Reason};
-pub use report::{Event, Failure, Preview, RefusedRows, RunReport, Watch};
+pub use plan::Payloads;
+pub use prepare::{Checks, Reason};
+pub use report::{Event, Failure, Preview, RowList, RunReport, Watch};
 pub use retry::{NextTry, RetryPolicy};
-pub use run::{preview, run, send_one};
+pub use run::{PreparedDeltas, Run, send_one};
 pub use stop::{Stop, Stopper};

@@ -1,6 +1,8 @@
 //! What a run is asked to do.
 
-use crate::{Gap, RetryPolicy};
+use std::sync::Arc;
+
+use crate::{Checks, Gap, Payloads, RetryPolicy};
 
 /// Whether anything leaves the authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,19 @@ impl Mode {
 }
 
 /// What a run is asked to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunOptions {
     /// Whether anything leaves the authority.
     pub mode: Mode,
+    /// Whole records or deltas.
+    pub payloads: Payloads,
+    /// The payload rules; `None` sends everything (`--no-validate`).
+    pub checks: Option<Arc<Checks>>,
+    /// Purge and send anew the children of whom something may have stayed at the
+    /// receiver that the ledger does not know of (`--resync`).
+    pub resync: bool,
+    /// How many purges may pass where the ceiling would stop the run.
+    pub allow_purges: Option<u64>,
     /// BATCH_SIZE: the most records of one batch, 1 to 100.
     pub batch_size: usize,
     /// MAX_BATCH_BYTES: the largest body of one batch. A single record that is larger
@@ -38,4 +49,12 @@ pub struct RunOptions {
     pub gap: Gap,
     /// What is tried again, how often and for how long.
     pub retry: RetryPolicy,
+}
+
+impl RunOptions {
+    /// Whether `previous_json_payload` is worth reading: for a delta's baseline, and to
+    /// know whom a resync is for.
+    pub(crate) fn needs_previous(&self) -> bool {
+        self.resync || self.payloads == Payloads::Deltas
+    }
 }

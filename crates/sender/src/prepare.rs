@@ -1,13 +1,15 @@
-//! From a staged row to a record that can go, or the reason why it cannot.
+//! From staged rows to what is to be done for each, or the reason why a row cannot go.
 
+use csc_message::Message;
 use csc_payload::Record;
-use csc_staging::{RowKey, StagedRow};
+use csc_payload::finding::Severity;
+use csc_payload::rules::Rules;
+use csc_staging::{RowKey, Selection, StagedRow};
+use serde_json::Value;
 
-/// A record that can go.
-pub struct Prepared {
-    pub(crate) key: RowKey,
-    pub(crate) text: String,
-}
+use crate::RunOptions;
+use crate::ledger::Ledger;
+use crate::plan::{Plan, Sources, plan_deletion, plan_record};
 
 /// Why a row became `error`, in words that hold nothing of a child: reports group by
 /// it. The row's own `api_response` says more.
@@ -17,6 +19,8 @@ pub enum Reason {
     BlankPerson,
     /// The payload is no text, no JSON object, or has no `la_child_id`.
     BadPayload,
+    /// The record breaks rules that the receiver would refuse it for.
+    BrokenRules,
     /// The receiver refused the record (400 or 422).
     RefusedByReceiver,
     /// The record alone is larger than the receiver takes (413).
@@ -35,12 +39,49 @@ impl Reason {
         match self {
             Reason::BlankPerson => "person_id is blank",
             Reason::BadPayload => "the payload is not a child's record",
+            Reason::BrokenRules => "the record breaks the payload rules",
             Reason::RefusedByReceiver => "refused by the receiver",
             Reason::TooLarge => "too large for the receiver",
             Reason::NothingTaken => "the receiver took nothing (204)",
             Reason::UnreadableReceipts => "the receiver's receipts can't be read",
             Reason::RetriesSpent => "no success until the retries were spent",
         }
+    }
+}
+
+/// The payload rules that a record is held to before it goes.
+pub struct Checks {
+    /// Ours, or the authority's own file.
+    pub rules: Rules,
+    /// STRICT: warnings are errors.
+    pub strict: bool,
+}
+
+impl Checks {
+    /// What there is to say about a payload.
+    pub fn check(&self, payload: &str) -> csc_payload::finding::Checked {
+        let checked = self.rules.check(payload);
+        if self.strict {
+            checked.strict()
+        } else {
+            checked
+        }
+    }
+
+    /// The errors in words for `api_response`; `None` where there are none. Findings
+    /// hold no values.
+    fn errors(&self, payload: &str) -> Option<String> {
+        let checked = self.check(payload);
+        if checked.errors() == 0 {
+            return None;
+        }
+        let errors: Vec<String> = checked
+            .findings()
+            .iter()
+            .filter(|finding| finding.severity() == Severity::Error)
+            .map(ToString::to_string)
+            .collect();
+        Some(format!("not sent: {}", errors.join("; ")))
     }
 }
 
@@ -51,8 +92,77 @@ pub(crate) struct Unfit {
     pub(crate) words: String,
 }
 
-/// Checks a row and takes its record.
-pub(crate) fn prepare(row: StagedRow) -> Result<Prepared, Unfit> {
+/// What is to be done for a row.
+pub(crate) enum Ready {
+    Plan(Plan),
+    Unfit(Unfit),
+}
+
+/// A row whose record was read.
+struct Opened {
+    key: RowKey,
+    record: Record,
+    previous: Option<Value>,
+    response: Option<String>,
+}
+
+/// Prepares rows of one selection, in their order.
+pub(crate) fn prepare(
+    rows: Vec<StagedRow>,
+    selection: Selection,
+    ledger: Option<&Ledger>,
+    options: &RunOptions,
+) -> Result<Vec<Ready>, Message> {
+    let opened: Vec<Result<Opened, Option<Unfit>>> = rows
+        .into_iter()
+        .map(|row| match selection {
+            Selection::Records => open_record(row, options).map_err(Some),
+            Selection::Deletions => open_deletion(row).ok_or(None),
+        })
+        .collect();
+    let children: Vec<&str> = opened
+        .iter()
+        .filter_map(|row| row.as_ref().ok())
+        .map(|row| row.record.la_child_id())
+        .collect();
+    let known = match ledger {
+        Some(ledger) => ledger.look_up(&children)?,
+        None => Default::default(),
+    };
+    Ok(opened
+        .into_iter()
+        .filter_map(|row| match row {
+            Ok(row) => {
+                let held = known.get(row.record.la_child_id());
+                Some(Ready::Plan(match selection {
+                    Selection::Records => plan_record(
+                        Sources {
+                            key: row.key,
+                            record: &row.record,
+                            previous: row.previous,
+                            response: row.response.as_deref(),
+                            held,
+                        },
+                        options.payloads,
+                        options.resync,
+                    ),
+                    Selection::Deletions => plan_deletion(
+                        row.key,
+                        &row.record,
+                        row.previous.as_ref(),
+                        row.response.as_deref(),
+                        held,
+                    ),
+                }))
+            }
+            Err(Some(unfit)) => Some(Ready::Unfit(unfit)),
+            // A deleted row whose child nobody can name.
+            Err(None) => None,
+        })
+        .collect())
+}
+
+fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
     let unfit = |key, reason, words: String| Unfit { key, reason, words };
     if row
         .person_id
@@ -72,21 +182,60 @@ pub(crate) fn prepare(row: StagedRow) -> Result<Prepared, Unfit> {
             "not sent: json_payload is not valid UTF-8 text".into(),
         ));
     };
-    match Record::parse(&text) {
-        // It would remove the child at the receiver, and the table does not say so.
-        Ok(record) if record.is_purge() => Err(unfit(
+    let record = match Record::parse(&text) {
+        Ok(record) => record,
+        Err(fault) => {
+            let words = format!("not sent: {fault}");
+            return Err(unfit(row.key, Reason::BadPayload, words));
+        }
+    };
+    // It would remove the child at the receiver, and the table does not say so.
+    if record.is_purge() {
+        return Err(unfit(
             row.key,
             Reason::BadPayload,
             "not sent: the payload is a purge, and the row is not marked deleted".into(),
-        )),
-        Ok(record) => Ok(Prepared {
-            key: row.key,
-            text: record.into_text(),
-        }),
-        Err(fault) => Err(unfit(
-            row.key,
-            Reason::BadPayload,
-            format!("not sent: {fault}"),
-        )),
+        ));
     }
+    if let Some(words) = options
+        .checks
+        .as_ref()
+        .and_then(|checks| checks.errors(&text))
+    {
+        return Err(unfit(row.key, Reason::BrokenRules, words));
+    }
+    Ok(Opened {
+        key: row.key,
+        record,
+        previous: object(row.previous.as_deref()),
+        response: row.response,
+    })
+}
+
+/// The child of a deleted row is named by its payload, or by the one before.
+fn open_deletion(row: StagedRow) -> Option<Opened> {
+    let previous = object(row.previous.as_deref());
+    let texts = [row.payload.as_deref(), row.previous.as_deref()];
+    let record = texts
+        .into_iter()
+        .flatten()
+        .find_map(|text| Record::parse(text).ok());
+    if record.is_none() {
+        tracing::warn!(
+            row = row.key.id(),
+            "deleted, but no payload names its child"
+        );
+    }
+    Some(Opened {
+        key: row.key,
+        record: record?,
+        previous,
+        response: row.response,
+    })
+}
+
+fn object(text: Option<&str>) -> Option<Value> {
+    serde_json::from_str::<Value>(text?)
+        .ok()
+        .filter(Value::is_object)
 }

@@ -1,12 +1,13 @@
 //! Rows become batches while the batch before is under way.
 
-use std::sync::Arc;
-
-use csc_staging::{PageLimits, PageRequest, Selection, StagingStore, StoreError};
+use csc_message::Message;
+use csc_staging::{PageLimits, PageRequest, RowKey, Selection};
+use jiff::civil::DateTime;
 use tokio::sync::mpsc;
 
-use crate::RunOptions;
-use crate::prepare::{Prepared, Unfit, prepare};
+use crate::plan::{Plan, Prepared};
+use crate::prepare::{Ready, Unfit, prepare};
+use crate::{Run, RunOptions};
 
 /// One page: large enough that a table is read in few queries, small enough that
 /// memory stays flat whatever the size of a record.
@@ -22,6 +23,10 @@ pub(crate) struct Batch {
     pub(crate) records: Vec<Prepared>,
     /// Rows met on the way that cannot go.
     pub(crate) unfit: Vec<Unfit>,
+    /// Rows of which the receiver holds just what they say, with its receipt.
+    pub(crate) unchanged: Vec<(RowKey, String, DateTime)>,
+    /// Deleted rows of whose children nothing is held.
+    pub(crate) nothing_held: Vec<RowKey>,
     bytes: usize,
 }
 
@@ -30,28 +35,39 @@ impl Batch {
     fn has_room(&self, record: &Prepared, options: &RunOptions) -> bool {
         self.records.is_empty()
             || (self.records.len() < options.batch_size
-                && self.bytes + record.text.len() + 2 <= options.max_batch_bytes)
+                && self.bytes + record.form.text.len() + 2 <= options.max_batch_bytes)
     }
 
     fn push(&mut self, record: Prepared) {
-        self.bytes += record.text.len() + 1;
+        self.bytes += record.form.text.len() + 1;
         self.records.push(record);
     }
 
+    /// Rows that need no post must not pile up.
+    fn is_full_without_posts(&self, options: &RunOptions) -> bool {
+        self.unfit.len() + self.unchanged.len() + self.nothing_held.len() >= options.batch_size
+    }
+
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.unfit.is_empty()
+        self.records.is_empty()
+            && self.unfit.is_empty()
+            && self.unchanged.is_empty()
+            && self.nothing_held.is_empty()
     }
 }
 
-/// Reads the eligible rows in order of id and hands on batches. At most one waits, one
-/// is being made, and one page is held.
+type Sender = mpsc::Sender<Result<Batch, Message>>;
+
+/// Reads the rows of a selection in order of id, `limit` at most, and hands on batches.
+/// At most one waits, one is being made, and one page is held.
 pub(crate) fn start(
-    store: Arc<dyn StagingStore>,
-    options: RunOptions,
-) -> mpsc::Receiver<Result<Batch, StoreError>> {
+    run: Run,
+    selection: Selection,
+    limit: Option<u64>,
+) -> mpsc::Receiver<Result<Batch, Message>> {
     let (sender, batches) = mpsc::channel(1);
     tokio::spawn(async move {
-        if let Err(error) = read(&*store, &options, &sender).await {
+        if let Err(error) = read(&run, selection, limit, &sender).await {
             // Nobody listens any more when the run has ended.
             let _ = sender.send(Err(error)).await;
         }
@@ -60,46 +76,56 @@ pub(crate) fn start(
 }
 
 async fn read(
-    store: &dyn StagingStore,
-    options: &RunOptions,
-    sender: &mpsc::Sender<Result<Batch, StoreError>>,
-) -> Result<(), StoreError> {
+    run: &Run,
+    selection: Selection,
+    limit: Option<u64>,
+    sender: &Sender,
+) -> Result<(), Message> {
     let mut after = i64::MIN;
-    let mut left = options.limit.unwrap_or(u64::MAX);
+    let mut left = limit.unwrap_or(u64::MAX);
     let mut batch = Batch::default();
     while left > 0 {
         let rows = PAGE.rows.min(u32::try_from(left).unwrap_or(u32::MAX));
-        let page = store
+        let mut page = run
+            .store
             .page(PageRequest {
-                selection: Selection::Records,
+                selection,
                 after,
                 limits: PageLimits { rows, ..PAGE },
-                with_previous: false,
+                with_previous: selection == Selection::Deletions || run.options.needs_previous(),
             })
             .await?;
         let Some(last) = page.last() else { break };
         after = last.key.id();
         left -= page.len() as u64;
-        for row in page {
-            match prepare(row) {
-                Ok(record) => {
-                    if !batch.has_room(&record, options) {
-                        let full = std::mem::take(&mut batch);
-                        if sender.send(Ok(full)).await.is_err() {
-                            return Ok(());
-                        }
+        while !page.is_empty() {
+            let rest = page.split_off(run.options.batch_size.min(page.len()));
+            let chunk = std::mem::replace(&mut page, rest);
+            for ready in prepare(chunk, selection, run.ledger.as_ref(), &run.options)? {
+                let full = match ready {
+                    Ready::Plan(Plan::Post(record)) => {
+                        let full = !batch.has_room(&record, &run.options);
+                        let done = full.then(|| std::mem::take(&mut batch));
+                        batch.push(*record);
+                        done
                     }
-                    batch.push(record);
-                }
-                Err(unfit) => {
-                    batch.unfit.push(unfit);
-                    // A table of nothing but faulty rows must not pile up here.
-                    if batch.unfit.len() >= options.batch_size {
-                        let full = std::mem::take(&mut batch);
-                        if sender.send(Ok(full)).await.is_err() {
-                            return Ok(());
-                        }
+                    Ready::Plan(Plan::Unchanged { key, receipt, at }) => {
+                        batch.unchanged.push((key, receipt, at));
+                        take_if_full(&mut batch, &run.options)
                     }
+                    Ready::Plan(Plan::NothingHeld { key }) => {
+                        batch.nothing_held.push(key);
+                        take_if_full(&mut batch, &run.options)
+                    }
+                    Ready::Unfit(unfit) => {
+                        batch.unfit.push(unfit);
+                        take_if_full(&mut batch, &run.options)
+                    }
+                };
+                if let Some(full) = full
+                    && sender.send(Ok(full)).await.is_err()
+                {
+                    return Ok(());
                 }
             }
         }
@@ -108,4 +134,10 @@ async fn read(
         let _ = sender.send(Ok(batch)).await;
     }
     Ok(())
+}
+
+fn take_if_full(batch: &mut Batch, options: &RunOptions) -> Option<Batch> {
+    batch
+        .is_full_without_posts(options)
+        .then(|| std::mem::take(batch))
 }

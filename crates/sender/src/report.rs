@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use csc_message::{Exit, Message};
+use csc_payload::Record;
+use csc_receiver::body_of;
+use csc_staging::Selection;
 
+use crate::plan::FormKind;
+use crate::reader::Batch;
 use crate::{Mode, Reason};
 
 /// What happens while a run goes. No event holds anything of a child.
@@ -41,9 +46,9 @@ pub trait Watch: Send {
     fn event(&mut self, event: Event);
 }
 
-/// Rows that became `error` for one reason.
+/// Rows that have something in common.
 #[derive(Clone, Debug, Default)]
-pub struct RefusedRows {
+pub struct RowList {
     /// How many.
     pub count: u64,
     /// The first few of their ids.
@@ -53,7 +58,7 @@ pub struct RefusedRows {
 /// How many row ids a report names for one reason.
 const EXAMPLES: usize = 10;
 
-impl RefusedRows {
+impl RowList {
     pub(crate) fn add(&mut self, id: i64) {
         self.count += 1;
         if self.examples.len() < EXAMPLES {
@@ -74,16 +79,55 @@ pub struct Failure {
 /// What a dry run found.
 #[derive(Clone, Debug, Default)]
 pub struct Preview {
-    /// Records that would go.
+    /// Records that would go, purges counted in.
     pub records: u64,
+    /// Of these, deltas.
+    pub deltas: u64,
+    /// Of these, purges of deleted children.
+    pub purges: u64,
+    /// Rows that need no post, since the receiver holds just what they say.
+    pub unchanged: u64,
     /// In so many batches.
     pub batches: u64,
     /// Bytes of all bodies together.
     pub bytes: u64,
     /// Rows that would become `error` instead, by reason.
-    pub refused: BTreeMap<Reason, RefusedRows>,
+    pub refused: BTreeMap<Reason, RowList>,
     /// The first record's structure without any of its values.
     pub first_shape: Option<String>,
+}
+
+impl Preview {
+    pub(crate) fn add(&mut self, batch: Batch, selection: Selection) {
+        self.unchanged += batch.unchanged.len() as u64;
+        for row in batch.unfit {
+            self.refused
+                .entry(row.reason)
+                .or_default()
+                .add(row.key.id());
+        }
+        if batch.records.is_empty() {
+            return;
+        }
+        if self.first_shape.is_none() && selection == Selection::Records {
+            self.first_shape = batch
+                .records
+                .first()
+                .and_then(|first| Record::parse(&first.form.text).ok())
+                .map(|record| record.shape());
+        }
+        self.batches += 1;
+        self.records += batch.records.len() as u64;
+        for record in &batch.records {
+            match record.kind() {
+                FormKind::Delta => self.deltas += 1,
+                FormKind::Purge => self.purges += 1,
+                FormKind::Full => {}
+            }
+        }
+        let texts = batch.records.iter().map(|record| record.form.text.as_str());
+        self.bytes += body_of(texts).len() as u64;
+    }
 }
 
 /// A run at its end.
@@ -95,14 +139,28 @@ pub struct RunReport {
     pub eligible: u64,
     /// Rows recorded as `sent`, or in testing mode as `testing`.
     pub accepted: u64,
+    /// Of these, purges of deleted children.
+    pub purged: u64,
+    /// Rows recorded as `sent` without a post, since the receiver holds just that.
+    pub unchanged: u64,
+    /// Records that went in another form after theirs was refused: a delta as the full
+    /// record, a full record with stubs as the plain one.
+    pub fell_back: u64,
+    /// Children that were purged before they were sent anew (`--resync`).
+    pub resynced: u64,
+    /// Rows of children of whom something may have stayed at the receiver, sent by
+    /// somebody else or before the ledger began.
+    pub may_leave_remains: RowList,
+    /// Deleted rows of whose children the receiver holds nothing.
+    pub nothing_held: RowList,
     /// Rows recorded as `error`, by reason.
-    pub refused: BTreeMap<Reason, RefusedRows>,
+    pub refused: BTreeMap<Reason, RowList>,
     /// Rows that changed while they were under way: they keep what they have now and
     /// go with the next run.
-    pub changed: RefusedRows,
+    pub changed: RowList,
     /// Rows that the receiver accepted and the database could not record: they go
     /// again with the next run, which does no harm.
-    pub unrecorded: RefusedRows,
+    pub unrecorded: RowList,
     /// Posts, retries counted in.
     pub posts: u64,
     /// The posts that failed: the first hundred.
@@ -121,9 +179,15 @@ impl RunReport {
             mode,
             eligible: 0,
             accepted: 0,
+            purged: 0,
+            unchanged: 0,
+            fell_back: 0,
+            resynced: 0,
+            may_leave_remains: RowList::default(),
+            nothing_held: RowList::default(),
             refused: BTreeMap::new(),
-            changed: RefusedRows::default(),
-            unrecorded: RefusedRows::default(),
+            changed: RowList::default(),
+            unrecorded: RowList::default(),
             posts: 0,
             failures: Vec::new(),
             took: Duration::ZERO,
@@ -139,7 +203,11 @@ impl RunReport {
 
     /// Rows that this run dealt with, whatever became of them.
     pub fn done(&self) -> u64 {
-        self.accepted + self.refused_count() + self.changed.count + self.unrecorded.count
+        self.accepted
+            + self.unchanged
+            + self.refused_count()
+            + self.changed.count
+            + self.unrecorded.count
     }
 
     /// Rows that were eligible and were not reached.

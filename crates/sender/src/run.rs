@@ -6,109 +6,225 @@ use std::time::Instant;
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, body_of};
-use csc_staging::{Selection, StagingStore, StoreError};
+use csc_staging::{RowKey, Selection, StagingStore};
 
-use crate::deliver::{Delivery, End};
+use crate::deliver::{Delivery, End, State};
+use crate::ledger::Ledger;
+use crate::pacing::Pacer;
+use crate::plan::{FormKind, Prepared};
 use crate::report::{Event, Preview, RunReport, Watch};
 use crate::{RunOptions, Stop, reader};
 
-/// Sends what is eligible and records what came of it. Takes the table's run lock, and
-/// keeps it until the store is dropped. An error that keeps the run from beginning, or
-/// ends it, is in the report with what was done until then.
-pub async fn run(
-    store: Arc<dyn StagingStore>,
-    client: &Client,
-    options: &RunOptions,
-    stop: Stop,
-    watch: &mut dyn Watch,
-) -> RunReport {
-    let begun = Instant::now();
-    let mut report = RunReport::new(options.mode);
-    match begin(&*store, options).await {
-        Ok(eligible) => report.eligible = eligible,
-        Err(error) => {
-            report.ended_by = Some(error.into());
-            report.took = begun.elapsed();
-            return report;
-        }
-    }
-    let mut delivery = Delivery::new(&*store, client, options, stop.clone(), watch, report);
-    let eligible = delivery.report.eligible;
-    delivery.tell(Event::Begun { eligible });
-    let end = deliver_all(&mut delivery, Arc::clone(&store), options, stop).await;
-    let mut report = delivery.report;
-    match end {
-        Ok(()) => {}
-        Err(End::Interrupted) => report.interrupted = true,
-        Err(End::Because(message)) => report.ended_by = Some(message),
-    }
-    report.took = begun.elapsed();
-    report
+/// What a run works with.
+#[derive(Clone)]
+pub struct Run {
+    /// The staging table.
+    pub store: Arc<dyn StagingStore>,
+    /// What was acknowledged so far. Live runs need one; a testing run reads it where
+    /// there is one, and writes nothing to it.
+    pub ledger: Option<Ledger>,
+    /// What is asked.
+    pub options: RunOptions,
 }
 
-async fn begin(store: &dyn StagingStore, options: &RunOptions) -> Result<u64, StoreError> {
-    store.shape().await?;
-    store.lock().await?;
-    let eligible = store.count(Selection::Records).await?;
-    Ok(options.limit.map_or(eligible, |limit| eligible.min(limit)))
-}
+/// A failed load marks everyone deleted. A run that would purge more than this share of
+/// the children held, in percent, and more than this number, stops before it begins.
+const PURGE_CEILING_PERCENT: u64 = 2;
+const PURGE_CEILING: u64 = 10;
 
-async fn deliver_all(
-    delivery: &mut Delivery<'_>,
-    store: Arc<dyn StagingStore>,
-    options: &RunOptions,
-    mut stop: Stop,
-) -> Result<(), End> {
-    let mut batches = reader::start(store, options.clone());
-    loop {
-        // A stop between two batches is not kept waiting by a slow query.
-        let batch = tokio::select! {
-            biased;
-            () = stop.wait() => return Err(End::Interrupted),
-            batch = batches.recv() => batch,
+impl Run {
+    /// Sends what is eligible and records what came of it. Takes the table's run lock,
+    /// and keeps it until the store is dropped. An error that keeps the run from
+    /// beginning, or ends it, is in the report with what was done until then.
+    pub async fn send(&self, client: &Client, stop: Stop, watch: &mut dyn Watch) -> RunReport {
+        let begun = Instant::now();
+        let mut delivery = Delivery {
+            store: &*self.store,
+            ledger: self.ledger.as_ref(),
+            client,
+            options: &self.options,
+            stop: stop.clone(),
+            watch,
+            pacer: Pacer::new(self.options.gap),
+            report: RunReport::new(self.options.mode),
+            state: State::default(),
         };
-        let Some(batch) = batch else { return Ok(()) };
-        let batch = batch.map_err(|error| End::Because(error.into()))?;
-        delivery.refuse_unfit(batch.unfit).await?;
-        if !batch.records.is_empty() {
-            delivery.deliver(batch.records).await?;
+        let end = self.send_all(&mut delivery, stop).await;
+        let mut report = delivery.report;
+        match end {
+            Ok(()) => {}
+            Err(End::Interrupted) => report.interrupted = true,
+            Err(End::Because(message)) => report.ended_by = Some(message),
         }
+        report.took = begun.elapsed();
+        report
+    }
+
+    async fn send_all(&self, delivery: &mut Delivery<'_>, stop: Stop) -> Result<(), End> {
+        self.store.shape().await.map_err(Message::from)?;
+        self.store.lock().await.map_err(Message::from)?;
+        let purges = self.count_purges().await?;
+        self.check_purges(purges).await?;
+        let records = self
+            .store
+            .count(Selection::Records)
+            .await
+            .map_err(Message::from)?;
+        let limit = self.options.limit.unwrap_or(u64::MAX);
+        delivery.report.eligible = (records + purges).min(limit);
+        let eligible = delivery.report.eligible;
+        delivery.tell(Event::Begun { eligible });
+        // Purges first: where a child has moved to another row, its record comes after.
+        if purges > 0 {
+            self.deliver_all(delivery, Selection::Deletions, self.options.limit, &stop)
+                .await?;
+        }
+        let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
+        self.deliver_all(delivery, Selection::Records, left, &stop)
+            .await
+    }
+
+    async fn deliver_all(
+        &self,
+        delivery: &mut Delivery<'_>,
+        selection: Selection,
+        limit: Option<u64>,
+        stop: &Stop,
+    ) -> Result<(), End> {
+        let mut stop = stop.clone();
+        let mut batches = reader::start(self.clone(), selection, limit);
+        loop {
+            // A stop between two batches is not kept waiting by a slow query.
+            let batch = tokio::select! {
+                biased;
+                () = stop.wait() => return Err(End::Interrupted),
+                batch = batches.recv() => batch,
+            };
+            let Some(batch) = batch else { return Ok(()) };
+            let batch = batch?;
+            for key in batch.nothing_held {
+                delivery.report.nothing_held.add(key.id());
+            }
+            delivery.refuse_unfit(batch.unfit).await?;
+            if !batch.unchanged.is_empty() {
+                delivery.record_unchanged(batch.unchanged).await?;
+            }
+            if !batch.records.is_empty() {
+                delivery.deliver(batch.records).await?;
+            }
+        }
+    }
+
+    async fn count_purges(&self) -> Result<u64, Message> {
+        if self.store.count(Selection::Deletions).await? == 0 {
+            return Ok(0);
+        }
+        let mut batches = reader::start(self.clone(), Selection::Deletions, None);
+        let mut purges = 0;
+        while let Some(batch) = batches.recv().await {
+            purges += batch?.records.len() as u64;
+        }
+        Ok(purges)
+    }
+
+    async fn check_purges(&self, purges: u64) -> Result<(), Message> {
+        if purges <= self.options.allow_purges.unwrap_or(PURGE_CEILING) {
+            return Ok(());
+        }
+        let held = match &self.ledger {
+            Some(ledger) => ledger.count_held()?,
+            None => 0,
+        };
+        if self.options.allow_purges.is_none() && purges * 100 <= held * PURGE_CEILING_PERCENT {
+            return Ok(());
+        }
+        Err(Message::new(
+            602,
+            format!("{purges} deleted children would be purged at the receiver"),
+            format!(
+                "the receiver is known to hold {held} children of this authority, and more than \
+                 {PURGE_CEILING} purges that are more than {PURGE_CEILING_PERCENT} % of them stop a \
+                 run: a failed load marks everyone deleted. Nothing was sent"
+            ),
+            format!(
+                "check the rows whose row_state is deleted; where they are right, start again with \
+                 --allow-purges {purges}"
+            ),
+        ))
+    }
+
+    /// Reads and prepares as a run would, and posts and writes nothing.
+    pub async fn preview(&self) -> Result<Preview, Message> {
+        self.store.shape().await?;
+        let mut preview = Preview::default();
+        for selection in [Selection::Deletions, Selection::Records] {
+            let limit = self
+                .options
+                .limit
+                .map(|limit| limit.saturating_sub(preview.purges));
+            let mut batches = reader::start(self.clone(), selection, limit);
+            while let Some(batch) = batches.recv().await {
+                preview.add(batch?, selection);
+            }
+        }
+        Ok(preview)
+    }
+
+    /// Fills `partial_json_payload` of every row that would go, with what would go for
+    /// it, and sends nothing. Gives how many rows were written, and how many changed
+    /// meanwhile.
+    pub async fn prepare_deltas(&self) -> Result<PreparedDeltas, Message> {
+        self.store.shape().await?;
+        self.store.lock().await?;
+        let mut done = PreparedDeltas::default();
+        for selection in [Selection::Deletions, Selection::Records] {
+            let mut batches = reader::start(self.clone(), selection, self.options.limit);
+            while let Some(batch) = batches.recv().await {
+                let batch = batch?;
+                done.unfit += batch.unfit.len() as u64;
+                done.unchanged += batch.unchanged.len() as u64;
+                let posted = batch.records.into_iter().map(|record| {
+                    done.count(&record);
+                    (record.key, Some(record.form.text))
+                });
+                let mut partials: Vec<(RowKey, Option<String>)> = posted.collect();
+                let silent = batch.unchanged.into_iter().map(|(key, _, _)| key);
+                partials.extend(silent.map(|key| (key, None)));
+                for chunk in partials.chunks(self.options.batch_size) {
+                    let written = self.store.write_partials(chunk).await?;
+                    done.changed += (chunk.len() - written.len()) as u64;
+                }
+            }
+        }
+        Ok(done)
     }
 }
 
-/// Reads and prepares as a run would, and posts and writes nothing.
-pub async fn preview(
-    store: Arc<dyn StagingStore>,
-    options: &RunOptions,
-) -> Result<Preview, StoreError> {
-    store.shape().await?;
-    let mut preview = Preview::default();
-    let mut batches = reader::start(store, options.clone());
-    while let Some(batch) = batches.recv().await {
-        let batch = batch?;
-        for row in batch.unfit {
-            preview
-                .refused
-                .entry(row.reason)
-                .or_default()
-                .add(row.key.id());
+/// What `deltas prepare` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PreparedDeltas {
+    /// Rows that got a full record: new ones, and those whose baseline is not certain.
+    pub full: u64,
+    /// Rows that got a delta.
+    pub deltas: u64,
+    /// Rows that got a purge.
+    pub purges: u64,
+    /// Rows of which the receiver holds just what they say: emptied.
+    pub unchanged: u64,
+    /// Rows that cannot go: not written.
+    pub unfit: u64,
+    /// Rows that changed meanwhile: not written.
+    pub changed: u64,
+}
+
+impl PreparedDeltas {
+    fn count(&mut self, record: &Prepared) {
+        match record.kind() {
+            FormKind::Delta => self.deltas += 1,
+            FormKind::Purge => self.purges += 1,
+            FormKind::Full => self.full += 1,
         }
-        if batch.records.is_empty() {
-            continue;
-        }
-        if preview.first_shape.is_none() {
-            preview.first_shape = batch
-                .records
-                .first()
-                .and_then(|first| Record::parse(&first.text).ok())
-                .map(|record| record.shape());
-        }
-        preview.batches += 1;
-        preview.records += batch.records.len() as u64;
-        let texts = batch.records.iter().map(|record| record.text.as_str());
-        preview.bytes += body_of(texts).len() as u64;
     }
-    Ok(preview)
 }
 
 /// Sends one record that stands in no table, once, with no retries: whoever asks for it

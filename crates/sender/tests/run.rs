@@ -15,7 +15,8 @@ use std::time::Duration;
 use csc_message::Exit;
 use csc_receiver::{Client, ClientOptions};
 use csc_sender_run::{
-    Event, Gap, Mode, Reason, RetryPolicy, RunOptions, RunReport, Stop, Watch, preview, run,
+    Event, Gap, Journal, Mode, Payloads, Reason, RetryPolicy, Run, RunOptions, RunReport, Stop,
+    Watch,
 };
 use csc_simulator::{InProcess, Settings, Simulator};
 use csc_staging::connection::parse;
@@ -53,6 +54,10 @@ impl Bench {
             }),
             options: RunOptions {
                 mode: Mode::Live,
+                payloads: Payloads::Full { exact: true },
+                checks: None,
+                resync: false,
+                allow_purges: None,
                 batch_size: 10,
                 max_batch_bytes: 1 << 20,
                 limit: None,
@@ -105,20 +110,22 @@ impl Bench {
         )
     }
 
+    async fn a_run(&self) -> Run {
+        let journal = Journal::open(&self.folder.path().join("state/journal.db")).unwrap();
+        Run {
+            store: self.store().await,
+            ledger: Some(journal.ledger("http://simulated/1/", "201")),
+            options: self.options.clone(),
+        }
+    }
+
     async fn run(&self) -> RunReport {
         self.run_told(&mut Told::default()).await
     }
 
     async fn run_told(&self, told: &mut Told) -> RunReport {
         let (_stopper, stop) = Stop::new();
-        let report = run(
-            self.store().await,
-            &self.client(),
-            &self.options,
-            stop,
-            told,
-        )
-        .await;
+        let report = self.a_run().await.send(&self.client(), stop, told).await;
         assert!(told.events > 0);
         report
     }
@@ -502,7 +509,7 @@ async fn batches_keep_to_their_bytes() {
 async fn a_preview_counts_and_changes_nothing() {
     let bench = Bench::new(25, &[]).await;
     bench.execute("UPDATE {t} SET json_payload = 'x' WHERE id = 2");
-    let found = preview(bench.store().await, &bench.options).await.unwrap();
+    let found = bench.a_run().await.preview().await.unwrap();
     assert_eq!((found.records, found.batches), (24, 3));
     assert_eq!(found.refused[&Reason::BadPayload].examples, [2]);
     let shape = found.first_shape.unwrap();
@@ -531,14 +538,11 @@ async fn a_stop_records_what_is_under_way_and_begins_nothing_new() {
     let bench = Bench::new(30, &[]).await;
     let (stopper, stop) = Stop::new();
     let mut watch = StopAfterFirst(stopper);
-    let report = run(
-        bench.store().await,
-        &bench.client(),
-        &bench.options,
-        stop,
-        &mut watch,
-    )
-    .await;
+    let report = bench
+        .a_run()
+        .await
+        .send(&bench.client(), stop, &mut watch)
+        .await;
     assert_eq!(report.exit(), Exit::Interrupted);
     assert_eq!((report.accepted, report.posts, report.left()), (10, 1, 20));
     assert_eq!(bench.statuses(), counts(&[("pending", 20), ("sent", 10)]));
@@ -550,14 +554,11 @@ async fn a_stop_ends_a_long_wait_and_leaves_the_rows_as_they_were() {
     bench.options.retry.max_wait = Duration::from_secs(300);
     let (stopper, stop) = Stop::new();
     let mut watch = StopAfterFirst(stopper);
-    let report = run(
-        bench.store().await,
-        &bench.client(),
-        &bench.options,
-        stop,
-        &mut watch,
-    )
-    .await;
+    let report = bench
+        .a_run()
+        .await
+        .send(&bench.client(), stop, &mut watch)
+        .await;
     assert_eq!(report.exit(), Exit::Interrupted);
     assert_eq!(bench.statuses(), counts(&[("pending", 30)]));
 }
@@ -568,14 +569,11 @@ async fn a_second_run_leaves_with_busy() {
     let other = bench.store().await;
     other.lock().await.unwrap();
     let (_stopper, stop) = Stop::new();
-    let report = run(
-        bench.store().await,
-        &bench.client(),
-        &bench.options,
-        stop,
-        &mut Told::default(),
-    )
-    .await;
+    let report = bench
+        .a_run()
+        .await
+        .send(&bench.client(), stop, &mut Told::default())
+        .await;
     assert_eq!(report.exit(), Exit::Busy);
     assert_eq!(bench.statuses(), counts(&[("pending", 3)]));
 }
@@ -600,14 +598,11 @@ async fn a_row_refreshed_while_under_way_stays_pending_and_goes_with_the_next_ru
     let bench = Bench::new(5, &["status=503,times=1"]).await;
     let (_stopper, stop) = Stop::new();
     let mut watch = ChangeWhileSending(&bench);
-    let report = run(
-        bench.store().await,
-        &bench.client(),
-        &bench.options,
-        stop,
-        &mut watch,
-    )
-    .await;
+    let report = bench
+        .a_run()
+        .await
+        .send(&bench.client(), stop, &mut watch)
+        .await;
     assert_eq!(
         (report.accepted, report.changed.examples.as_slice()),
         (4, &[2][..])

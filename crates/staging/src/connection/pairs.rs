@@ -249,13 +249,11 @@ fn quoted(rest: &str, closing: char) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = rest.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
-        if c != closing {
-            value.push(c);
-        } else if chars.next_if(|(_, next)| *next == closing).is_some() {
-            value.push(c);
-        } else {
+        let ends = c == closing && chars.next_if(|(_, next)| *next == closing).is_none();
+        if ends {
             return Some((value, &rest[at + closing.len_utf8()..]));
         }
+        value.push(c);
     }
     None
 }

@@ -1,0 +1,552 @@
+//! Invented children, for demonstrations, tests and benchmarks.
+//!
+//! They are valid by the rules and consistent in time, and nobody can take them
+//! for real ones: identifiers begin with `FAKE`, the UPNs' authority is `000`,
+//! and the postcodes are in `ZZ99`, which is never assigned.
+
+mod change;
+mod names;
+
+use jiff::civil::Date;
+use jiff::{Span, ToSpan as _, Unit};
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use names::{FIRST_NAMES, SURNAMES};
+
+/// A source of invented children: the same seed and day give the same children.
+#[derive(Clone, Debug)]
+pub struct Fakes {
+    seed: u64,
+    today: Date,
+    codes: Codes,
+}
+
+impl Fakes {
+    /// Children as they would be recorded on the given day.
+    pub fn new(seed: u64, today: Date) -> Fakes {
+        Fakes {
+            seed,
+            today,
+            codes: Codes::embedded(),
+        }
+    }
+
+    /// The `n`th child's full record, independent of all others. Its
+    /// `la_child_id` is `FAKE` and `n` in at least seven digits. About 2.3 KB of
+    /// compact JSON on average.
+    pub fn child(&self, n: u64) -> Value {
+        let mut making = Making {
+            rng: self.rng(&format!("child {n}")),
+            today: self.today,
+            codes: &self.codes,
+        };
+        making.child(n)
+    }
+
+    /// The same child `day` days after the day given to [`Fakes::new`], with one
+    /// to three plausible changes: a new assessment, a plan that ended, another
+    /// postcode, an episode closed or reopened, something removed that had been
+    /// entered by mistake. It never means the same as before. The result depends
+    /// on the seed, the child as given and the day.
+    pub fn changed(&self, child: &Value, day: u64) -> Value {
+        let days = i64::try_from(day).unwrap_or(i64::MAX).min(100_000);
+        let mut making = Making {
+            rng: self.rng(&format!("day {day} {child}")),
+            today: later(self.today, days),
+            codes: &self.codes,
+        };
+        making.change(child)
+    }
+
+    /// A random source of its own for each purpose.
+    fn rng(&self, purpose: &str) -> ChaCha8Rng {
+        let mut hash = Sha256::new();
+        hash.update(self.seed.to_le_bytes());
+        hash.update(purpose.as_bytes());
+        ChaCha8Rng::from_seed(hash.finalize().into())
+    }
+}
+
+/// One small invented record for a first trial of a connection; its
+/// `la_child_id` is `Fake1234` and the authority's code.
+pub fn test_record(la_code: &str, today: Date) -> Value {
+    let birth = earlier(today, 12 * 365 + 100);
+    json!({
+        "la_child_id": format!("Fake1234{la_code}"),
+        "mis_child_id": "FAKE-MIS-1234",
+        "child_details": {
+            "unique_pupil_number": "A000123456789",
+            "first_name": "Testina",
+            "surname": "Fakechild",
+            "date_of_birth": birth.to_string(),
+            "sex": "F",
+            "ethnicity": "WBRI",
+            "disabilities": ["NONE"],
+            "postcode": "ZZ99 9ZZ",
+            "uasc_flag": false,
+        },
+        "social_care_episodes": [{
+            "social_care_episode_id": "FAKE-EPISODE-1234",
+            "referral_date": earlier(today, 30).to_string(),
+            "referral_source": "1A",
+            "referral_no_further_action_flag": false,
+        }],
+    })
+}
+
+/// The code sets, as they are embedded for the rules.
+#[derive(Clone, Debug, Default)]
+struct Codes(Map<String, Value>);
+
+impl Codes {
+    fn embedded() -> Codes {
+        let sets = serde_json::from_str(include_str!("../data/code-sets.json"));
+        Codes(sets.unwrap_or_default())
+    }
+
+    /// The codes of a set, none where there is no such set.
+    fn of(&self, set: &str) -> Vec<&str> {
+        let codes = self.0.get(set).and_then(|set| set.get("codes"));
+        match codes.and_then(Value::as_object) {
+            Some(codes) => codes.keys().map(String::as_str).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// What is needed while a child is made.
+struct Making<'f> {
+    rng: ChaCha8Rng,
+    today: Date,
+    codes: &'f Codes,
+}
+
+/// Blocks that are the child's own and stand in every one of its episodes.
+#[derive(Default)]
+struct Everywhere {
+    adoption: Option<Value>,
+    care_leavers: Option<Value>,
+}
+
+impl Making<'_> {
+    fn child(&mut self, n: u64) -> Value {
+        let mut child = Map::new();
+        put(&mut child, "la_child_id", format!("FAKE{n:07}"));
+        if self.chance(90) {
+            put(&mut child, "mis_child_id", format!("FAKE-MIS-{n:07}"));
+        }
+        let unborn = self.chance(3);
+        let born = earlier(self.today, self.rng.random_range(10..22 * 365));
+        // Nothing that is told goes back more than three years.
+        let since = earlier(self.today, 3 * 365).max(born);
+        let since = if unborn {
+            earlier(self.today, 150)
+        } else {
+            since
+        };
+        let age = if unborn {
+            0
+        } else {
+            days(born, self.today) / 365
+        };
+        let details = self.child_details((!unborn).then_some(born), age);
+        put(&mut child, "child_details", details);
+        if (4..=17).contains(&age) && self.chance(45) {
+            let scores = self.sdq_assessments(since.max(later(born, 4 * 365)));
+            let block = json!({"sdq_assessments": scores});
+            put(&mut child, "health_and_wellbeing", block);
+        }
+        let everywhere = Everywhere {
+            adoption: (!unborn && age < 8 && self.chance(15)).then(|| self.adoption(since)),
+            care_leavers: (age >= 16 && self.chance(70))
+                .then(|| self.care_leavers(since.max(later(born, 16 * 365)))),
+        };
+        let episodes = self.episodes(since, unborn, &everywhere);
+        put(&mut child, "social_care_episodes", episodes);
+        Value::Object(child)
+    }
+
+    fn child_details(&mut self, born: Option<Date>, age: i64) -> Value {
+        let mut details = Map::new();
+        let has_upn = age > 5 && self.chance(85);
+        if has_upn {
+            put(&mut details, "unique_pupil_number", self.upn());
+            if self.chance(8) {
+                put(&mut details, "former_unique_pupil_number", self.upn());
+            }
+        } else {
+            let reasons: &[&str] = if age > 5 {
+                &["UN2", "UN3", "UN4", "UN5"]
+            } else {
+                &["UN1"]
+            };
+            let reason = self.one_of(reasons);
+            put(&mut details, "unique_pupil_number_unknown_reason", reason);
+        }
+        if born.is_some() || self.chance(20) {
+            put(&mut details, "first_name", self.one_of(FIRST_NAMES));
+        }
+        put(&mut details, "surname", self.one_of(SURNAMES));
+        match born {
+            Some(born) => put(&mut details, "date_of_birth", born.to_string()),
+            None => {
+                let due = later(self.today, self.rng.random_range(1..120));
+                put(&mut details, "expected_date_of_birth", due.to_string());
+            }
+        }
+        let sex = match born {
+            Some(_) => self.one_of(&["M", "F", "M", "F", "M", "F", "U"]),
+            None => Some("U".to_owned()),
+        };
+        put(&mut details, "sex", sex);
+        put(&mut details, "ethnicity", self.code("ethnicity"));
+        put(&mut details, "disabilities", self.disabilities());
+        put(&mut details, "postcode", self.postcode());
+        let uasc = age >= 12 && self.chance(8);
+        put(&mut details, "uasc_flag", uasc);
+        if uasc && self.chance(50) {
+            let end = self.day_between(earlier(self.today, 400), self.today);
+            put(&mut details, "uasc_end_date", end.to_string());
+        }
+        Value::Object(details)
+    }
+
+    /// Codes other than NONE, which stands alone, and NONE for most children.
+    fn disabilities(&mut self) -> Value {
+        if self.chance(75) {
+            return json!(["NONE"]);
+        }
+        let codes: Vec<&str> = self
+            .codes
+            .of("disabilities")
+            .into_iter()
+            .filter(|code| *code != "NONE")
+            .collect();
+        let count = self.rng.random_range(1..=3);
+        let mut some: Vec<&str> = codes.sample(&mut self.rng, count).copied().collect();
+        some.sort_unstable();
+        json!(some)
+    }
+
+    fn sdq_assessments(&mut self, since: Date) -> Value {
+        let count = self.rng.random_range(1..=3);
+        let mut dates: Vec<Date> = (0..count)
+            .map(|_| self.day_between(since, self.today))
+            .collect();
+        dates.sort_unstable();
+        let newest_first = dates.into_iter().rev();
+        newest_first
+            .map(|date| json!({"date": date.to_string(), "score": self.rng.random_range(0..=40)}))
+            .collect()
+    }
+
+    fn adoption(&mut self, since: Date) -> Value {
+        let decided = self.day_between(since, self.today);
+        let mut adoption = Map::new();
+        put(&mut adoption, "initial_decision_date", decided.to_string());
+        if self.chance(60) {
+            let matched = self.day_between(decided, self.today);
+            put(&mut adoption, "matched_date", matched.to_string());
+            if self.chance(60) {
+                let placed = self.day_between(matched, self.today);
+                put(&mut adoption, "placed_date", placed.to_string());
+            }
+        }
+        Value::Object(adoption)
+    }
+
+    fn care_leavers(&mut self, since: Date) -> Value {
+        let contact = self.day_between(since, self.today);
+        let mut leaver = Map::new();
+        put(&mut leaver, "contact_date", contact.to_string());
+        put(&mut leaver, "activity", self.code("activity"));
+        put(&mut leaver, "accommodation", self.code("accommodation"));
+        Value::Object(leaver)
+    }
+
+    /// Up to three episodes, one after the other, the last one usually open.
+    fn episodes(&mut self, since: Date, unborn: bool, everywhere: &Everywhere) -> Value {
+        let room = days(since, self.today);
+        let most = if unborn { 1 } else { (room / 120).clamp(1, 3) };
+        let count = self.one_of_numbers(&[1, 2, 2, 3, 3]).min(most);
+        let length = room / count;
+        (0..count)
+            .map(|n| {
+                let start = later(since, n * length);
+                let end = later(since, (n + 1) * length);
+                let open = n + 1 == count && self.chance(80);
+                self.episode(start, end, open, everywhere)
+            })
+            .collect()
+    }
+
+    fn episode(&mut self, start: Date, end: Date, open: bool, everywhere: &Everywhere) -> Value {
+        // An episode of some length, unless there is no time for one.
+        let referral = self.day_between(start, start.max(earlier(end, days(start, end) / 2)));
+        let until = if open {
+            self.today
+        } else {
+            self.day_between(referral.max(earlier(end, 30)), end)
+        };
+        let mut episode = Map::new();
+        put(&mut episode, "social_care_episode_id", self.id("EP"));
+        put(&mut episode, "referral_date", referral.to_string());
+        put(
+            &mut episode,
+            "referral_source",
+            self.code("referral_source"),
+        );
+        if !open {
+            put(&mut episode, "closure_date", until.to_string());
+            put(&mut episode, "closure_reason", self.code("closure_reason"));
+        }
+        let no_further_action = !open && self.chance(15);
+        put(
+            &mut episode,
+            "referral_no_further_action_flag",
+            no_further_action,
+        );
+        if !no_further_action {
+            self.work(&mut episode, referral, until, open);
+        }
+        put(&mut episode, "adoption", everywhere.adoption.clone());
+        put(
+            &mut episode,
+            "care_leavers",
+            everywhere.care_leavers.clone(),
+        );
+        Value::Object(episode)
+    }
+
+    /// What was done in an episode.
+    fn work(&mut self, episode: &mut Map<String, Value>, from: Date, until: Date, open: bool) {
+        if self.chance(75) {
+            let workers = self.care_workers(from, until, open);
+            put(episode, "care_worker_details", workers);
+        }
+        let count = self.rng.random_range(1..=3);
+        let assessments: Value = (0..count)
+            .map(|_| self.assessment(from, until, open))
+            .collect();
+        put(episode, "child_and_family_assessments", assessments);
+        if self.chance(70) {
+            let count = self.rng.random_range(1..=2);
+            let plans: Value = (0..count)
+                .map(|_| self.spell("CN", "child_in_need_plan_id", from, until, open))
+                .collect();
+            put(episode, "child_in_need_plans", plans);
+        }
+        if self.chance(55) {
+            let count = self.rng.random_range(1..=2);
+            let enquiries: Value = (0..count)
+                .map(|_| self.section_47(from, until, open))
+                .collect();
+            put(episode, "section_47_assessments", enquiries);
+        }
+        if self.chance(35) {
+            let plan = self.spell("CP", "child_protection_plan_id", from, until, open);
+            put(episode, "child_protection_plans", json!([plan]));
+        }
+        if self.chance(50) {
+            let placements = self.placements(from, until, open);
+            put(episode, "child_looked_after_placements", placements);
+        }
+    }
+
+    /// Workers one after the other, the newest first.
+    fn care_workers(&mut self, from: Date, until: Date, open: bool) -> Value {
+        let count = self.rng.random_range(1..=2);
+        let spells = self.consecutive(from, until, count);
+        let last = spells.len() - 1;
+        let workers = spells.into_iter().enumerate().map(|(n, (start, end))| {
+            let mut worker = Map::new();
+            let number = self.rng.random_range(0..1_000_000);
+            put(&mut worker, "worker_id", format!("FSW{number:06}"));
+            put(&mut worker, "start_date", start.to_string());
+            if n < last || !open {
+                put(&mut worker, "end_date", end.to_string());
+            }
+            Value::Object(worker)
+        });
+        let oldest_first: Vec<Value> = workers.collect();
+        oldest_first.into_iter().rev().collect()
+    }
+
+    fn assessment(&mut self, from: Date, until: Date, open: bool) -> Value {
+        let start = self.day_between(from, until);
+        let mut assessment = Map::new();
+        let id = self.id("AS");
+        put(&mut assessment, "child_and_family_assessment_id", id);
+        put(&mut assessment, "start_date", start.to_string());
+        if !open || self.chance(75) {
+            let authorised = self.day_between(start, later(start, 45).min(until));
+            put(
+                &mut assessment,
+                "authorisation_date",
+                authorised.to_string(),
+            );
+            put(&mut assessment, "factors", self.factors());
+        }
+        Value::Object(assessment)
+    }
+
+    fn factors(&mut self) -> Value {
+        let codes = self.codes.of("factors");
+        let count = self.rng.random_range(1..=4);
+        let mut some: Vec<&str> = codes.sample(&mut self.rng, count).copied().collect();
+        some.sort_unstable();
+        json!(some)
+    }
+
+    /// Something with an id, a start and an end, such as a plan.
+    fn spell(&mut self, kind: &str, id_field: &str, from: Date, until: Date, open: bool) -> Value {
+        let start = self.day_between(from, until);
+        let mut spell = Map::new();
+        put(&mut spell, id_field, self.id(kind));
+        put(&mut spell, "start_date", start.to_string());
+        if !open || self.chance(40) {
+            let end = self.day_between(start, until);
+            put(&mut spell, "end_date", end.to_string());
+        }
+        Value::Object(spell)
+    }
+
+    fn section_47(&mut self, from: Date, until: Date, open: bool) -> Value {
+        let start = self.day_between(from, until);
+        let mut enquiry = Map::new();
+        put(&mut enquiry, "section_47_assessment_id", self.id("S47"));
+        put(&mut enquiry, "start_date", start.to_string());
+        let conference = self.chance(50);
+        put(&mut enquiry, "icpc_required_flag", conference);
+        if !open || self.chance(70) {
+            let end = self.day_between(start, later(start, 15).min(until));
+            if conference {
+                let held = self.day_between(start, end);
+                put(&mut enquiry, "icpc_date", held.to_string());
+            }
+            put(&mut enquiry, "end_date", end.to_string());
+        }
+        Value::Object(enquiry)
+    }
+
+    /// Placements one after the other, the newest first.
+    fn placements(&mut self, from: Date, until: Date, open: bool) -> Value {
+        let count = self.rng.random_range(1..=3);
+        let spells = self.consecutive(from, until, count);
+        let last = spells.len() - 1;
+        let placements = spells.into_iter().enumerate().map(|(n, (start, end))| {
+            let mut placement = Map::new();
+            let id = self.id("PL");
+            put(&mut placement, "child_looked_after_placement_id", id);
+            put(&mut placement, "start_date", start.to_string());
+            let reason = if n == 0 {
+                Some("S".to_owned())
+            } else {
+                self.one_of(&["L", "P", "T", "B", "U"])
+            };
+            put(&mut placement, "start_reason", reason);
+            put(&mut placement, "postcode", self.postcode());
+            put(
+                &mut placement,
+                "placement_type",
+                self.code("placement_type"),
+            );
+            if n < last || !open {
+                put(&mut placement, "end_date", end.to_string());
+                let reason = if n < last {
+                    Some("X1".to_owned())
+                } else {
+                    self.code("end_reason")
+                };
+                put(&mut placement, "end_reason", reason);
+                put(&mut placement, "change_reason", self.code("change_reason"));
+            }
+            Value::Object(placement)
+        });
+        let oldest_first: Vec<Value> = placements.collect();
+        oldest_first.into_iter().rev().collect()
+    }
+
+    /// Spells that follow one another without a gap, at least one.
+    fn consecutive(&mut self, from: Date, until: Date, count: usize) -> Vec<(Date, Date)> {
+        let mut turns: Vec<Date> = (0..=count).map(|_| self.day_between(from, until)).collect();
+        turns.sort_unstable();
+        turns.windows(2).map(|pair| (pair[0], pair[1])).collect()
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_ratio(percent, 100)
+    }
+
+    fn one_of(&mut self, from: &[&str]) -> Option<String> {
+        from.choose(&mut self.rng).map(|one| (*one).to_owned())
+    }
+
+    fn one_of_numbers(&mut self, from: &[i64]) -> i64 {
+        from.choose(&mut self.rng).copied().unwrap_or_default()
+    }
+
+    fn code(&mut self, set: &str) -> Option<String> {
+        let codes = self.codes.of(set);
+        self.one_of(&codes)
+    }
+
+    fn upn(&mut self) -> String {
+        format!("A000{:09}", self.rng.random_range(0..1_000_000_000))
+    }
+
+    fn postcode(&mut self) -> String {
+        let digit = self.rng.random_range(0..10);
+        let letters = ["AB", "DE", "FG", "HJ", "LN", "PQ", "RS", "TU", "WX", "YZ"];
+        let letters = self.one_of(&letters).unwrap_or_default();
+        format!("ZZ99 {digit}{letters}")
+    }
+
+    fn id(&mut self, kind: &str) -> String {
+        format!("{kind}-{:012x}", self.rng.random::<u64>() >> 16)
+    }
+
+    /// A day of a span, its first and last included.
+    fn day_between(&mut self, first: Date, last: Date) -> Date {
+        let room = days(first, last).max(0);
+        later(first, self.rng.random_range(0..=room))
+    }
+}
+
+/// Sets a field, unless there is no value for it.
+fn put(fields: &mut Map<String, Value>, key: &str, value: impl Into<Maybe>) {
+    if let Some(value) = value.into().0 {
+        fields.insert(key.to_owned(), value);
+    }
+}
+
+/// A value for a field, or none.
+struct Maybe(Option<Value>);
+
+impl<T: Into<Value>> From<T> for Maybe {
+    fn from(value: T) -> Maybe {
+        // None turns into a null, and there are no nulls in a record.
+        Maybe(Some(value.into()).filter(|value| !value.is_null()))
+    }
+}
+
+fn later(date: Date, days: i64) -> Date {
+    date.saturating_add(days.days())
+}
+
+fn earlier(date: Date, days: i64) -> Date {
+    date.saturating_sub(days.days())
+}
+
+/// Days from one date to another; negative where the second is the earlier.
+fn days(from: Date, to: Date) -> i64 {
+    let span = from.until((Unit::Day, to));
+    span.unwrap_or_else(|_| Span::new()).get_days().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! Which arrays are told apart by the ids of their items, and what in a record
+//! says nothing.
+//!
+//! The arrays of the specification are a table (a test holds it to
+//! `payload-fields.csv`). For an array that the specification doesn't have, the
+//! rule is `payload.md`'s own: its items have an id. That is, every item is an
+//! object with exactly one field whose name ends in `_id`, `worker_id` apart,
+//! the same in all of them, whose value is text or a number that no other item
+//! has. Any other array is replaced whole. So an array that a later version of
+//! the specification brings is treated as the receiver treats its neighbours.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use crate::meaning::canonical_number;
+
+/// The arrays with ids, and the field that holds it.
+pub(crate) const ID_ARRAYS: [(&str, &str); 6] = [
+    ("social_care_episodes", "social_care_episode_id"),
+    (
+        "child_and_family_assessments",
+        "child_and_family_assessment_id",
+    ),
+    ("child_in_need_plans", "child_in_need_plan_id"),
+    ("section_47_assessments", "section_47_assessment_id"),
+    ("child_protection_plans", "child_protection_plan_id"),
+    (
+        "child_looked_after_placements",
+        "child_looked_after_placement_id",
+    ),
+];
+
+/// The arrays without ids, which are always whole.
+pub(crate) const WHOLE_ARRAYS: [&str; 4] = [
+    "care_worker_details",
+    "sdq_assessments",
+    "disabilities",
+    "factors",
+];
+
+/// The key that removes what carries it.
+pub(crate) const PURGE: &str = "purge";
+
+/// An item's id. Numbers are compared by their value, not their spelling.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Id<'a> {
+    /// Text, as it is.
+    Text(Cow<'a, str>),
+    /// A number in its canonical spelling.
+    Number(Cow<'a, str>),
+}
+
+impl<'a> Id<'a> {
+    /// The id that a value is, where it can be one.
+    pub(crate) fn of(value: &'a Value) -> Option<Id<'a>> {
+        match value {
+            Value::String(text) => Some(Id::Text(Cow::Borrowed(text))),
+            Value::Number(number) => Some(Id::Number(canonical_number(number.as_str()))),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// The same id, owning its text.
+    pub(crate) fn into_owned(self) -> Id<'static> {
+        match self {
+            Id::Text(text) => Id::Text(Cow::Owned(text.into_owned())),
+            Id::Number(number) => Id::Number(Cow::Owned(number.into_owned())),
+        }
+    }
+}
+
+/// An array whose items are told apart by an id.
+pub(crate) struct Keyed<'a> {
+    /// The field that holds it.
+    pub(crate) id_field: &'a str,
+    /// The items, in their order; those that say nothing are left out.
+    pub(crate) items: Vec<(Id<'a>, &'a Map<String, Value>)>,
+}
+
+/// Whether items that carry `purge: true` are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purged {
+    /// They are: what is at hand is a message to the receiver, and they are part
+    /// of what it says.
+    Kept,
+    /// They are not: what is at hand is a state, in which they have no place.
+    Dropped,
+}
+
+/// Reads an array as one with ids, if it is one. Duplicate ids and items without
+/// their id are errors that keep a record from being sent; an array with such is
+/// none with ids here, and is replaced whole.
+pub(crate) fn keyed<'a>(name: &str, items: &'a [Value], purged: Purged) -> Option<Keyed<'a>> {
+    if WHOLE_ARRAYS.contains(&name) {
+        return None;
+    }
+    let mut id_field = ID_ARRAYS
+        .iter()
+        .find(|(array, _)| *array == name)
+        .map(|(_, id_field)| *id_field);
+    let known = id_field;
+    let mut keyed = Vec::with_capacity(items.len());
+    for item in items {
+        let Value::Object(fields) = item else {
+            if says_nothing(item) {
+                continue;
+            }
+            return None;
+        };
+        if purged == Purged::Dropped && is_purge(fields) {
+            continue;
+        }
+        let found = match known {
+            Some(id_field) => fields.get(id_field).map(|value| (id_field, value)),
+            None => only_id(fields),
+        };
+        let Some((field, id)) = found.and_then(|(field, value)| Some((field, Id::of(value)?)))
+        else {
+            if fields
+                .iter()
+                .all(|(key, value)| is_purge_flag(key, value) || says_nothing(value))
+            {
+                continue;
+            }
+            return None;
+        };
+        if *id_field.get_or_insert(field) != field {
+            return None;
+        }
+        keyed.push((id, fields));
+    }
+    let id_field = id_field?;
+    let mut seen = HashSet::with_capacity(keyed.len());
+    keyed.iter().all(|(id, _)| seen.insert(id)).then_some(())?;
+    Some(Keyed {
+        id_field,
+        items: keyed,
+    })
+}
+
+/// The one field of an unknown array's item that is an id by its name.
+fn only_id(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
+    let mut ids = fields
+        .iter()
+        .filter(|(key, value)| key.ends_with("_id") && *key != "worker_id" && !says_nothing(value));
+    match (ids.next(), ids.next()) {
+        (Some((key, value)), None) => Some((key, value)),
+        (None, _) | (_, Some(_)) => None,
+    }
+}
+
+/// Whether an object carries `purge: true`, which removes it and all in it.
+pub(crate) fn is_purge(fields: &Map<String, Value>) -> bool {
+    matches!(fields.get(PURGE), Some(Value::Bool(true)))
+}
+
+/// Whether a field is the purge flag, set or not.
+pub(crate) fn is_purge_flag(key: &str, value: &Value) -> bool {
+    key == PURGE && value.is_boolean()
+}
+
+/// Whether a state is the same with and without this value: null, an empty
+/// array, an object left empty, or something that carries `purge: true`.
+pub(crate) fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Array(items) => items.iter().all(says_nothing),
+        Value::Object(fields) => {
+            is_purge(fields)
+                || fields
+                    .iter()
+                    .all(|(key, value)| is_purge_flag(key, value) || says_nothing(value))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_id_arrays_is_that_of_the_specification() {
+        let fields = include_str!("../data/payload-fields.csv");
+        let paths: Vec<&str> = fields
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split(',').nth(1))
+            .collect();
+        let mut with_ids = Vec::new();
+        let mut whole = Vec::new();
+        for path in &paths {
+            let parts: Vec<&str> = path.split('.').collect();
+            for (at, part) in parts.iter().enumerate() {
+                let Some(array) = part.strip_suffix("[]") else {
+                    continue;
+                };
+                let here = parts[..=at].join(".");
+                let id = paths.iter().find_map(|other| {
+                    let field = other.strip_prefix(&format!("{here}."))?;
+                    (field.ends_with("_id") && field != "worker_id" && !field.contains('.'))
+                        .then_some(field)
+                });
+                match id {
+                    Some(id) => with_ids.push((array, id)),
+                    None => whole.push(array),
+                }
+            }
+        }
+        let lists = fields
+            .lines()
+            .filter(|line| line.contains("array of string"))
+            .filter_map(|line| line.split(',').nth(1)?.rsplit('.').next());
+        whole.extend(lists);
+        whole.sort_unstable();
+        whole.dedup();
+        with_ids.sort_unstable();
+        with_ids.dedup();
+        let mut expected = ID_ARRAYS.to_vec();
+        expected.sort_unstable();
+        assert_eq!(with_ids, expected);
+        let mut expected = WHOLE_ARRAYS.to_vec();
+        expected.sort_unstable();
+        assert_eq!(whole, expected);
+    }
+
+    fn id_field(name: &str, items: &Value) -> Option<String> {
+        keyed(name, items.as_array().unwrap(), Purged::Dropped).map(|k| k.id_field.to_owned())
+    }
+
+    #[test]
+    fn an_unknown_array_has_ids_where_every_item_has_exactly_one_and_they_differ() {
+        for (items, expected) in [
+            (
+                json!([{"visit_id": 1, "a": 2}, {"visit_id": 2}]),
+                Some("visit_id"),
+            ),
+            (
+                json!([{"visit_id": "1", "worker_id": "W"}]),
+                Some("visit_id"),
+            ),
+            (
+                json!([{"visit_id": "1", "other_id": null}]),
+                Some("visit_id"),
+            ),
+            (json!([{"visit_id": "1"}, null, {}]), Some("visit_id")),
+            (
+                json!([{"visit_id": 1}, {"visit_id": "1"}]),
+                Some("visit_id"),
+            ),
+            (json!([{"visit_id": 1}, {"visit_id": 1.0}]), None),
+            (json!([{"visit_id": "1"}, {"visit_id": "1"}]), None),
+            (json!([{"visit_id": "1", "other_id": "2"}]), None),
+            (json!([{"visit_id": "1"}, {"other_id": "2"}]), None),
+            (json!([{"visit_id": "1"}, {"a": "2"}]), None),
+            (json!([{"visit_id": true}]), None),
+            (json!([{"worker_id": "W"}]), None),
+            (json!(["a"]), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(id_field("visits", &items).as_deref(), expected, "{items}");
+        }
+    }
+
+    #[test]
+    fn a_known_array_has_its_own_id_whatever_else_its_items_have() {
+        let items = json!([{"child_in_need_plan_id": "1", "other_id": "x"}]);
+        assert_eq!(
+            id_field("child_in_need_plans", &items).as_deref(),
+            Some("child_in_need_plan_id")
+        );
+        assert_eq!(
+            id_field("child_in_need_plans", &json!([{"other_id": "x"}])),
+            None
+        );
+        assert_eq!(id_field("sdq_assessments", &json!([{"sdq_id": "x"}])), None);
+    }
+}

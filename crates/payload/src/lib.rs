@@ -1,0 +1,30 @@
+//! The child record: what it is, what it means, and what has changed in it.
+//!
+//! - [`Record`]: a staged payload that is one child's record, and its text on the
+//!   wire.
+//! - [`fn@meaning`], [`meaning_hash`]: when two payloads say the same.
+//! - [`diff`], [`apply`], [`purge`]: the delta between what the receiver holds
+//!   and what it should hold, and what a delta does.
+//! - [`Skeleton`]: what was acknowledged, without a value of it, and the full
+//!   record made exact by it.
+//! - [`Fakes`]: invented children for demonstrations, tests and benchmarks.
+//!
+//! It knows nothing of databases, networks and clocks.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod delta;
+pub mod fake;
+pub mod finding;
+mod ids;
+pub mod meaning;
+pub mod record;
+pub mod rules;
+mod shape;
+pub mod skeleton;
+
+pub use delta::{apply, diff, purge};
+pub use fake::{Fakes, test_record};
+pub use meaning::{meaning, meaning_hash};
+pub use record::{Record, RecordFault};
+pub use skeleton::Skeleton;

@@ -1,0 +1,465 @@
+//! What a payload means, whatever its spelling (`payload.md`, "Meaning and hash").
+//!
+//! Two payloads mean the same when they are equal after dropping nulls, empty
+//! arrays, objects left empty and `purge: false`, and ignoring the order of keys
+//! and of id-arrays, the spelling of numbers (`1`, `1.0`, `1e0`) and white space.
+//! Dropping goes from the inside out: an object left empty by it is dropped in
+//! turn. The order of an array without ids does mean something.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde_json::{Map, Number, Value};
+use sha2::{Digest, Sha256};
+
+use crate::ids::{Id, PURGE, Purged, is_purge, keyed};
+
+/// The normal form: equal for two payloads exactly where they mean the same.
+///
+/// Keys are in the order of their bytes, id-arrays in that of their ids. A
+/// number is written as an integer where it is one of up to 40 digits, otherwise
+/// as an integer that doesn't end in 0, `e`, and the power of ten (`1.10` is
+/// `11e-1`). What the whole payload is, object or array, it stays, even empty.
+pub fn meaning(payload: &Value) -> Value {
+    match Normal::of("", payload, Purged::Kept) {
+        Some(normal) => normal.to_value(),
+        None => match payload {
+            Value::Object(_) => Value::Object(Map::new()),
+            Value::Array(_) => Value::Array(Vec::new()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Value::Null,
+        },
+    }
+}
+
+/// The SHA-256 of the normal form as compact JSON in UTF-8, in which only `"`,
+/// `\` and control characters are escaped: of `meaning(payload).to_string()`.
+pub fn meaning_hash(payload: &Value) -> [u8; 32] {
+    let mut text = String::new();
+    match Normal::of("", payload, Purged::Kept) {
+        Some(normal) => normal.write(&mut text),
+        None => text = meaning(payload).to_string(),
+    }
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// The normal form of a value, borrowed from it.
+#[derive(Debug)]
+pub(crate) struct Normal<'a> {
+    /// The value itself, for its spelling.
+    pub(crate) source: &'a Value,
+    /// What of it counts.
+    pub(crate) form: Form<'a>,
+}
+
+/// Equal by what counts, whatever the spelling.
+impl PartialEq for Normal<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.form == other.form
+    }
+}
+
+/// The kinds of normal form.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Form<'a> {
+    /// True or false.
+    Bool(bool),
+    /// A number, canonically spelled.
+    Number(Cow<'a, str>),
+    /// Text.
+    Text(&'a str),
+    /// An array without ids, in its order.
+    List(Vec<Normal<'a>>),
+    /// An array with ids, in the order of the ids.
+    Items(Items<'a>),
+    /// An object's fields, in the order of the keys.
+    Object(Fields<'a>),
+}
+
+/// An object's fields in the order of their keys.
+pub(crate) type Fields<'a> = Vec<(&'a str, Normal<'a>)>;
+
+/// An array with ids.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Items<'a> {
+    /// The field that holds the id.
+    pub(crate) id_field: &'a str,
+    /// Ids and fields, in the order of the ids.
+    pub(crate) items: Vec<Item<'a>>,
+}
+
+/// One item of an array with ids.
+#[derive(Debug)]
+pub(crate) struct Item<'a> {
+    /// Its id.
+    pub(crate) id: Id<'a>,
+    /// The item as it stands in the record.
+    pub(crate) source: &'a Map<String, Value>,
+    /// All its fields, the id among them.
+    pub(crate) fields: Fields<'a>,
+}
+
+/// Equal by what counts; the id is one of the fields.
+impl PartialEq for Item<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl<'a> Normal<'a> {
+    /// The normal form of a field's value; None where it says nothing. With
+    /// [`Purged::Dropped`], what carries `purge: true` says nothing either.
+    pub(crate) fn of(name: &str, source: &'a Value, purged: Purged) -> Option<Normal<'a>> {
+        let form = match source {
+            Value::Null => return None,
+            Value::Bool(value) => Form::Bool(*value),
+            Value::Number(number) => Form::Number(canonical_number(number.as_str())),
+            Value::String(text) => Form::Text(text),
+            Value::Array(values) => match keyed(name, values, purged) {
+                Some(keyed) => {
+                    let mut items: Vec<Item<'a>> = keyed
+                        .items
+                        .into_iter()
+                        .map(|(id, source)| Item {
+                            id,
+                            source,
+                            fields: fields(source, purged),
+                        })
+                        .collect();
+                    if items.is_empty() {
+                        return None;
+                    }
+                    items.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+                    Form::Items(Items {
+                        id_field: keyed.id_field,
+                        items,
+                    })
+                }
+                None => {
+                    let list: Vec<Normal<'a>> = values
+                        .iter()
+                        .filter_map(|value| Normal::of("", value, purged))
+                        .collect();
+                    if list.is_empty() {
+                        return None;
+                    }
+                    Form::List(list)
+                }
+            },
+            Value::Object(map) => {
+                if purged == Purged::Dropped && is_purge(map) {
+                    return None;
+                }
+                let fields = fields(map, purged);
+                if fields.is_empty() {
+                    return None;
+                }
+                Form::Object(fields)
+            }
+        };
+        Some(Normal { source, form })
+    }
+
+    /// The normal form as a value of its own.
+    fn to_value(&self) -> Value {
+        match &self.form {
+            Form::Bool(value) => Value::Bool(*value),
+            // A canonical number is a JSON number; were one not, its own spelling
+            // would do.
+            Form::Number(number) => number
+                .parse::<Number>()
+                .map_or_else(|_| self.source.clone(), Value::Number),
+            Form::Text(text) => Value::String((*text).to_owned()),
+            Form::List(list) => Value::Array(list.iter().map(Normal::to_value).collect()),
+            Form::Items(items) => Value::Array(
+                items
+                    .items
+                    .iter()
+                    .map(|item| fields_to_value(&item.fields))
+                    .collect(),
+            ),
+            Form::Object(fields) => fields_to_value(fields),
+        }
+    }
+
+    /// The same as compact JSON.
+    fn write(&self, out: &mut String) {
+        match &self.form {
+            Form::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Form::Number(number) => out.push_str(number),
+            Form::Text(text) => write_text(text, out),
+            Form::List(list) => write_joined(out, ['[', ']'], list, Normal::write),
+            Form::Items(items) => write_joined(out, ['[', ']'], &items.items, |item, out| {
+                write_fields(&item.fields, out);
+            }),
+            Form::Object(fields) => write_fields(fields, out),
+        }
+    }
+}
+
+/// The fields of an object that say something, in the order of their keys.
+fn fields<'a>(map: &'a Map<String, Value>, purged: Purged) -> Fields<'a> {
+    let mut fields: Fields<'a> = map
+        .iter()
+        .filter(|(key, value)| !(*key == PURGE && matches!(value, Value::Bool(false))))
+        .filter_map(|(key, value)| Some((key.as_str(), Normal::of(key, value, purged)?)))
+        .collect();
+    fields.sort_unstable_by_key(|(key, _)| *key);
+    fields
+}
+
+/// Looks a field up.
+pub(crate) fn field<'f, 'a>(fields: &'f Fields<'a>, key: &str) -> Option<&'f Normal<'a>> {
+    let at = fields.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+    fields.get(at).map(|(_, normal)| normal)
+}
+
+fn fields_to_value(fields: &Fields<'_>) -> Value {
+    fields
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), value.to_value()))
+        .collect()
+}
+
+fn write_fields(fields: &Fields<'_>, out: &mut String) {
+    write_joined(out, ['{', '}'], fields, |(key, value), out| {
+        write_text(key, out);
+        out.push(':');
+        value.write(out);
+    });
+}
+
+fn write_joined<T>(
+    out: &mut String,
+    [open, close]: [char; 2],
+    parts: &[T],
+    write: impl Fn(&T, &mut String),
+) {
+    out.push(open);
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(part, out);
+    }
+    out.push(close);
+}
+
+fn write_text(text: &str, out: &mut String) {
+    out.push('"');
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            0x0c => "\\f",
+            b'\r' => "\\r",
+            0x00..0x20 => "",
+            0x20..=0xff => continue,
+        };
+        // Every byte that is escaped is a character of its own.
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        if escape.is_empty() {
+            // Writing to a String does not fail.
+            let _ = write!(out, "\\u{byte:04x}");
+        } else {
+            out.push_str(escape);
+        }
+    }
+    out.push_str(&text[plain..]);
+    out.push('"');
+}
+
+/// Integers of up to this many digits are written out.
+const LONGEST_INTEGER: usize = 40;
+
+/// A JSON number's one spelling: exact, whatever its size, and the same for all
+/// spellings of one value. Where the exponent itself doesn't fit 128 bits, the
+/// number stays as it is spelled.
+pub(crate) fn canonical_number(text: &str) -> Cow<'_, str> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    if unsigned.bytes().all(|b| b.is_ascii_digit())
+        && unsigned.len() <= LONGEST_INTEGER
+        && unsigned != "0"
+    {
+        return Cow::Borrowed(text);
+    }
+    let (decimal, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], &unsigned[at + 1..]),
+        None => (unsigned, "0"),
+    };
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let digits = [whole, fraction].concat();
+    let digits = digits.trim_start_matches('0');
+    let mantissa = digits.trim_end_matches('0');
+    if mantissa.is_empty() {
+        return Cow::Borrowed("0");
+    }
+    let shift = (digits.len() - mantissa.len()) as i128 - fraction.len() as i128;
+    let Some(power) = exponent
+        .parse::<i128>()
+        .ok()
+        .and_then(|exponent| exponent.checked_add(shift))
+    else {
+        return Cow::Borrowed(text);
+    };
+    let sign = if negative { "-" } else { "" };
+    match usize::try_from(power) {
+        Ok(zeros) if zeros <= LONGEST_INTEGER && mantissa.len() + zeros <= LONGEST_INTEGER => {
+            Cow::Owned(format!("{sign}{mantissa}{:0<zeros$}", ""))
+        }
+        Ok(_) | Err(_) => Cow::Owned(format!("{sign}{mantissa}e{power}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        let forty = "1".repeat(40);
+        let forty_one = "1".repeat(41);
+        for (spellings, canonical) in [
+            (
+                vec!["1", "1.0", "1e0", "1E+0", "10e-1", "0.1e1", "100E-2"],
+                "1",
+            ),
+            (vec!["0", "-0", "0.0", "-0.00", "0e99", "0E-5"], "0"),
+            (vec!["100", "1e2", "1.00e+2"], "100"),
+            (vec!["-100", "-1e2"], "-100"),
+            (vec!["1.1", "1.10", "11e-1", "0.11e1"], "11e-1"),
+            (vec!["-0.5", "-5e-1"], "-5e-1"),
+            (
+                vec!["9007199254740993", "9007199254740993.0"],
+                "9007199254740993",
+            ),
+            (vec!["18446744073709551616"], "18446744073709551616"),
+            (vec!["1e400", "10e399"], "1e400"),
+            (vec!["1e-400"], "1e-400"),
+            (vec![forty.as_str()], forty.as_str()),
+            (vec!["1e39"], "1000000000000000000000000000000000000000"),
+            (
+                vec!["1e40", "10000000000000000000000000000000000000000"],
+                "1e40",
+            ),
+        ] {
+            for spelling in spellings {
+                assert_eq!(canonical_number(spelling), canonical, "{spelling}");
+            }
+        }
+        assert_eq!(canonical_number(&forty_one), format!("{forty_one}e0"));
+        assert_ne!(
+            canonical_number("9007199254740993"),
+            canonical_number("9007199254740992")
+        );
+        let beyond = format!("1e{}", "9".repeat(60));
+        assert_eq!(canonical_number(&beyond), beyond);
+        let edge = format!("10e{}", i128::MAX);
+        assert_eq!(canonical_number(&edge), edge);
+    }
+
+    #[test]
+    fn what_says_nothing_is_dropped_from_the_inside_out() {
+        let record = json!({
+            "la_child_id": "1",
+            "purge": false,
+            "health_and_wellbeing": {"sdq_assessments": [], "purge": false},
+            "child_details": {"disabilities": [], "sex": null, "surname": "", "uasc_flag": false},
+            "social_care_episodes": [
+                {"social_care_episode_id": "E", "adoption": {"matched_date": null}, "x": [null, {}]},
+                null,
+            ],
+        });
+        assert_eq!(
+            meaning(&record),
+            json!({
+                "la_child_id": "1",
+                "child_details": {"surname": "", "uasc_flag": false},
+                "social_care_episodes": [{"social_care_episode_id": "E"}],
+            })
+        );
+    }
+
+    #[test]
+    fn purge_true_is_not_dropped() {
+        let gone = json!({"la_child_id": "1", "purge": true});
+        assert_eq!(meaning(&gone), gone);
+        assert_ne!(
+            meaning_hash(&gone),
+            meaning_hash(&json!({"la_child_id": "1"}))
+        );
+    }
+
+    #[test]
+    fn a_payload_left_empty_stays_what_it_is() {
+        assert_eq!(meaning(&json!({"a": null})), json!({}));
+        assert_eq!(meaning(&json!([null])), json!([]));
+        assert_eq!(meaning(&Value::Null), Value::Null);
+    }
+
+    #[test]
+    fn order_counts_only_where_items_have_no_id() {
+        let plans = |a: &str, b: &str| {
+            json!({"child_in_need_plans": [
+                {"child_in_need_plan_id": a}, {"child_in_need_plan_id": b},
+            ]})
+        };
+        assert_eq!(
+            meaning_hash(&plans("1", "2")),
+            meaning_hash(&plans("2", "1"))
+        );
+        let workers =
+            |a: &str, b: &str| json!({"care_worker_details": [{"worker_id": a}, {"worker_id": b}]});
+        assert_ne!(
+            meaning_hash(&workers("1", "2")),
+            meaning_hash(&workers("2", "1"))
+        );
+        assert_ne!(
+            meaning_hash(&json!({"factors": ["1A", "2B"]})),
+            meaning_hash(&json!({"factors": ["2B", "1A"]}))
+        );
+    }
+
+    #[test]
+    fn text_and_numbers_are_not_the_same() {
+        assert_ne!(meaning(&json!({"a": "1"})), meaning(&json!({"a": 1})));
+        assert_ne!(meaning(&json!({"a": false})), meaning(&json!({})));
+    }
+
+    #[test]
+    fn the_hash_is_of_the_normal_forms_compact_json() {
+        for text in [
+            r#"{"b":1.0,"a":"\u0001\b\f\n\r\t\"\\/é\u007f😀","c":[{"x_id":2},{"x_id":1}],"é":true}"#,
+            "{}",
+            "[]",
+            "null",
+            "[[1,[2.50]]]",
+        ] {
+            let value = parsed(text);
+            let expected: [u8; 32] = Sha256::digest(meaning(&value).to_string().as_bytes()).into();
+            assert_eq!(meaning_hash(&value), expected, "{text}");
+        }
+        // What others would compute: of {"a":1}.
+        let hex: String = meaning_hash(&parsed(r#" {"z":null, "a" : 1.0} "#))
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            hex,
+            "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+        );
+    }
+}

@@ -1,0 +1,549 @@
+//! One value of a record, and whether a field's rules allow it. Pure functions:
+//! a value goes in, what is wrong with it comes out.
+
+use std::borrow::Cow;
+
+use jiff::civil::Date;
+use regex::Regex;
+
+use super::date;
+use crate::finding::{RuleId, code_may_be_shown, shape_of};
+use crate::record::JsonKind;
+
+/// A value that has no parts, read from its spelling; of the others, the kind.
+#[derive(Debug)]
+pub(super) enum Scalar<'t> {
+    /// `null`, which means absent.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number as it is spelled.
+    Number(&'t str),
+    /// A text without its quotes and escapes.
+    Text(Cow<'t, str>),
+    /// A list.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl<'t> Scalar<'t> {
+    /// Reads a value from its JSON text, which must be one.
+    ///
+    /// # Errors
+    /// Where an escape names half of a pair of surrogates.
+    pub(super) fn read(raw: &'t str) -> Result<Scalar<'t>, serde_json::Error> {
+        Ok(match raw.as_bytes() {
+            [b'"', inner @ .., b'"'] => {
+                if inner.contains(&b'\\') {
+                    Scalar::Text(Cow::Owned(serde_json::from_str(raw)?))
+                } else {
+                    Scalar::Text(Cow::Borrowed(&raw[1..raw.len() - 1]))
+                }
+            }
+            [b'n', ..] => Scalar::Null,
+            [b't', ..] => Scalar::Bool(true),
+            [b'f', ..] => Scalar::Bool(false),
+            [b'[', ..] => Scalar::Array,
+            [b'{', ..] => Scalar::Object,
+            _ => Scalar::Number(raw),
+        })
+    }
+
+    /// Its kind.
+    pub(super) fn kind(&self) -> JsonKind {
+        match self {
+            Scalar::Null => JsonKind::Null,
+            Scalar::Bool(_) => JsonKind::Boolean,
+            Scalar::Number(_) => JsonKind::Number,
+            Scalar::Text(_) => JsonKind::Text,
+            Scalar::Array => JsonKind::Array,
+            Scalar::Object => JsonKind::Object,
+        }
+    }
+}
+
+/// What a field without parts may hold.
+#[derive(Debug)]
+pub(super) enum Leaf {
+    /// Text in quotes.
+    Text(TextRules),
+    /// A calendar date.
+    Date,
+    /// True or false; `purges` where true removes something at the receiver.
+    Flag {
+        /// True removes what it stands in.
+        purges: bool,
+    },
+    /// A whole number, both ends included.
+    Integer {
+        /// The least.
+        minimum: i64,
+        /// The greatest.
+        maximum: i64,
+    },
+}
+
+/// What a text must be.
+#[derive(Debug, Default)]
+pub(super) struct TextRules {
+    /// The least length in characters.
+    pub(super) min_length: usize,
+    /// The greatest length in characters.
+    pub(super) max_length: Option<usize>,
+    /// The form.
+    pub(super) pattern: Option<Pattern>,
+    /// The code set that it is from.
+    pub(super) codes: Option<Codes>,
+    /// Texts that stand for "none".
+    pub(super) placeholders: Vec<String>,
+}
+
+/// A code set.
+#[derive(Clone, Debug)]
+pub(super) struct Codes {
+    /// Its name in the rules file.
+    pub(super) name: String,
+    /// Its codes, sorted.
+    pub(super) codes: Vec<Box<str>>,
+    /// Whether a code that is not in it says nothing about the child.
+    pub(super) shown: bool,
+    /// All codes with what they mean, for the advice.
+    pub(super) listing: String,
+}
+
+impl Codes {
+    /// Whether a code is in it.
+    pub(super) fn has(&self, code: &str) -> bool {
+        self.codes
+            .binary_search_by(|known| (**known).cmp(code))
+            .is_ok()
+    }
+}
+
+/// A regular expression. The one form that nearly all fields use, `^[…]{m,n}$`
+/// over ASCII, is looked up in a table instead: it stands in the path of every
+/// record, and a test holds the two to the same answers.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// As it stands in the rules file.
+    pub(super) source: String,
+    matcher: Matcher,
+}
+
+#[derive(Debug)]
+enum Matcher {
+    /// One bit per ASCII character that is allowed, and how many of them.
+    Class { bits: u128, min: usize, max: usize },
+    /// Anything else.
+    Regex(Regex),
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// The library's words about a pattern that it can't read.
+    pub(super) fn new(source: &str) -> Result<Pattern, String> {
+        let regex = Regex::new(source).map_err(|error| error.to_string())?;
+        Ok(Pattern {
+            source: source.to_owned(),
+            matcher: class(source).unwrap_or(Matcher::Regex(regex)),
+        })
+    }
+
+    /// Whether a text matches.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        match &self.matcher {
+            Matcher::Class { bits, min, max } => {
+                (*min..=*max).contains(&text.len())
+                    && text
+                        .bytes()
+                        .all(|byte| byte < 128 && bits & (1 << byte) != 0)
+            }
+            Matcher::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// The table for `^[…]{n}$` and `^[…]{m,n}$` with letters, digits, `_`, ranges of
+/// them and a `-` at the end; None for any other pattern.
+fn class(source: &str) -> Option<Matcher> {
+    let (members, counts) = source
+        .strip_prefix("^[")?
+        .strip_suffix("}$")?
+        .split_once("]{")?;
+    let (min, max) = counts.split_once(',').unwrap_or((counts, counts));
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let mut bits = 0u128;
+    let mut rest = members.as_bytes();
+    while !rest.is_empty() {
+        let (from, to, after) = match rest {
+            [from, b'-', to, after @ ..] if word(*from) && word(*to) && from <= to => {
+                (*from, *to, after)
+            }
+            [b'-'] => (b'-', b'-', &[][..]),
+            [one, after @ ..] if word(*one) => (*one, *one, after),
+            _ => return None,
+        };
+        for byte in from..=to {
+            bits |= 1 << byte;
+        }
+        rest = after;
+    }
+    Some(Matcher::Class {
+        bits,
+        min: min.parse().ok()?,
+        max: max.parse().ok()?,
+    })
+}
+
+/// What is wrong with a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LeafFault {
+    /// The rule that it breaks.
+    pub(super) rule: RuleId,
+    /// What is there and what belongs there, without the value.
+    pub(super) message: String,
+    /// What helps here in particular, ahead of the field's own advice.
+    pub(super) hint: Option<String>,
+}
+
+impl LeafFault {
+    fn new(rule: RuleId, message: String) -> LeafFault {
+        LeafFault {
+            rule,
+            message,
+            hint: None,
+        }
+    }
+}
+
+impl Leaf {
+    /// The kind of value that belongs in the field, with its article.
+    pub(super) fn wanted(&self) -> &'static str {
+        match self {
+            Leaf::Text(_) => "text in quotes",
+            Leaf::Date => "a date in quotes",
+            Leaf::Flag { .. } => "true or false without quotes",
+            Leaf::Integer { .. } => "a whole number without quotes",
+        }
+    }
+
+    /// Whether the value, which is not null, is allowed; of a date, the day that it
+    /// names.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn judge(&self, value: &Scalar<'_>) -> Result<Option<Date>, LeafFault> {
+        match (self, value) {
+            (Leaf::Text(rules), Scalar::Text(text)) => rules.judge(text).map(|()| None),
+            (Leaf::Date, Scalar::Text(text)) => match date::read(text) {
+                Some(day) => Ok(Some(day)),
+                None => Err(not_a_date(text)),
+            },
+            (Leaf::Flag { purges: true }, Scalar::Bool(true)) => Err(LeafFault::new(
+                RuleId::Purge,
+                "is true in a record that was staged to be kept".to_owned(),
+            )),
+            (Leaf::Flag { .. }, Scalar::Bool(_)) => Ok(None),
+            (Leaf::Integer { minimum, maximum }, Scalar::Number(spelling)) => {
+                judge_integer(*minimum, *maximum, spelling).map(|()| None)
+            }
+            (
+                Leaf::Text(_) | Leaf::Date | Leaf::Flag { .. } | Leaf::Integer { .. },
+                Scalar::Null
+                | Scalar::Bool(_)
+                | Scalar::Number(_)
+                | Scalar::Text(_)
+                | Scalar::Array
+                | Scalar::Object,
+            ) => Err(LeafFault::new(
+                RuleId::WrongType,
+                wrong_type(value.kind(), self.wanted()),
+            )),
+        }
+    }
+}
+
+/// The words for a value of another kind than wanted.
+pub(super) fn wrong_type(found: JsonKind, wanted: &str) -> String {
+    format!("is {found}, where {wanted} belongs")
+}
+
+fn not_a_date(text: &str) -> LeafFault {
+    LeafFault {
+        rule: RuleId::Date,
+        message: format!("is {}, not a date YYYY-MM-DD", shape_of(text)),
+        hint: date::looks_like(text).map(|words| format!("({words})")),
+    }
+}
+
+/// A number may be spelled 12, 12.0 or 1.2e1: they mean the same.
+fn judge_integer(minimum: i64, maximum: i64, spelling: &str) -> Result<(), LeafFault> {
+    let whole = match spelling.parse::<i64>() {
+        Ok(whole) => Some(whole),
+        // What is too large for i64 becomes its greatest or least: out of range
+        // either way.
+        Err(_) => match spelling.parse::<f64>() {
+            Ok(real) if real.fract() == 0.0 || real.is_infinite() => Some(real as i64),
+            Ok(_) | Err(_) => None,
+        },
+    };
+    match whole {
+        Some(whole) if (minimum..=maximum).contains(&whole) => Ok(()),
+        Some(_) => Err(LeafFault::new(
+            RuleId::Range,
+            format!("is a number outside {minimum} to {maximum}"),
+        )),
+        None => Err(LeafFault::new(
+            RuleId::WrongType,
+            "is a number with a fraction, where a whole number belongs".to_owned(),
+        )),
+    }
+}
+
+impl TextRules {
+    /// Judges a text by its length, then its form, then its code, then whether it
+    /// is a constant.
+    ///
+    /// # Errors
+    /// The first of these that is wrong.
+    pub(super) fn judge(&self, text: &str) -> Result<(), LeafFault> {
+        self.judge_length(text)?;
+        if let Some(pattern) = &self.pattern
+            && !pattern.matches(text)
+        {
+            return Err(LeafFault::new(
+                RuleId::Pattern,
+                format!(
+                    "is {} that does not match {}",
+                    shape_of(text),
+                    pattern.source
+                ),
+            ));
+        }
+        if let Some(codes) = &self.codes
+            && !codes.has(text)
+        {
+            return Err(unknown_code(codes, text));
+        }
+        if let Some(constant) = self.placeholders.iter().find(|constant| *constant == text) {
+            // The constant is the rules file's, not the child's.
+            return Err(LeafFault::new(
+                RuleId::Placeholder,
+                format!("is the constant {constant}, the same for every child"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn judge_length(&self, text: &str) -> Result<(), LeafFault> {
+        let max = self.max_length.unwrap_or(usize::MAX);
+        // A text has at most one character per byte, so counting them, which is
+        // slower, is seldom needed: it has at least one where it has any.
+        if text.len() <= max && (self.min_length == 0 || self.min_length == 1 && !text.is_empty()) {
+            return Ok(());
+        }
+        let count = text.chars().count();
+        let message = if count > max {
+            format!("is {}, longer than the {max} allowed", shape_of(text))
+        } else if count < self.min_length {
+            let min = self.min_length;
+            format!("is {}, shorter than the {min} needed", shape_of(text))
+        } else {
+            return Ok(());
+        };
+        Err(LeafFault::new(RuleId::Length, message))
+    }
+}
+
+fn unknown_code(codes: &Codes, text: &str) -> LeafFault {
+    let what = if codes.shown && code_may_be_shown(text) {
+        format!("is {text}")
+    } else {
+        format!("is {}", shape_of(text))
+    };
+    let trimmed = text.trim().to_uppercase();
+    let nearly = codes
+        .has(&trimmed)
+        .then_some("It would be one in capital letters and without blanks around it; the set has ");
+    LeafFault {
+        rule: RuleId::UnknownCode,
+        message: format!("{what}, which is not a code of the set {}", codes.name),
+        hint: Some(format!(
+            "{}{}.",
+            nearly.unwrap_or("The set has "),
+            codes.listing
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(leaf: &Leaf, raw: &str) -> Option<RuleId> {
+        leaf.judge(&Scalar::read(raw).unwrap())
+            .err()
+            .map(|fault| fault.rule)
+    }
+
+    fn text(rules: TextRules) -> Leaf {
+        Leaf::Text(rules)
+    }
+
+    fn coded() -> Codes {
+        Codes {
+            name: "sex".to_owned(),
+            codes: vec!["F".into(), "M".into()],
+            shown: false,
+            listing: "F, M".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_field_takes_its_kind_of_value() {
+        let kinds = [
+            (text(TextRules::default()), "\"a\""),
+            (Leaf::Date, "\"2020-01-01\""),
+            (Leaf::Flag { purges: false }, "true"),
+            (
+                Leaf::Integer {
+                    minimum: 0,
+                    maximum: 40,
+                },
+                "7",
+            ),
+        ];
+        for (row, (leaf, fits)) in kinds.iter().enumerate() {
+            assert_eq!(fault(leaf, fits), None, "{leaf:?} takes {fits}");
+            for other in ["[]", "{}", "false", "8", "\"2021-01-01\""] {
+                let same_kind = match row {
+                    0 | 1 => other.starts_with('"'),
+                    2 => other == "false",
+                    _ => other == "8",
+                };
+                let expected = (!same_kind).then_some(RuleId::WrongType);
+                assert_eq!(fault(leaf, other), expected, "{leaf:?} with {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_spelled_as_it_likes() {
+        let score = Leaf::Integer {
+            minimum: 0,
+            maximum: 40,
+        };
+        for (spelling, expected) in [
+            ("0", None),
+            ("40", None),
+            ("12.0", None),
+            ("1.2e1", None),
+            ("-0", None),
+            ("-1", Some(RuleId::Range)),
+            ("41", Some(RuleId::Range)),
+            ("99999999999999999999", Some(RuleId::Range)),
+            ("1e400", Some(RuleId::Range)),
+            ("12.5", Some(RuleId::WrongType)),
+        ] {
+            assert_eq!(fault(&score, spelling), expected, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters_and_both_ends_are_allowed() {
+        let leaf = text(TextRules {
+            min_length: 2,
+            max_length: Some(4),
+            ..TextRules::default()
+        });
+        for (raw, expected) in [
+            ("\"é\"", Some(RuleId::Length)),
+            ("\"éé\"", None),
+            ("\"éééé\"", None),
+            ("\"ééééé\"", Some(RuleId::Length)),
+            ("\"\\u00e9\\u00e9\"", None),
+            ("\"\"", Some(RuleId::Length)),
+        ] {
+            assert_eq!(fault(&leaf, raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_thing_that_is_wrong_with_a_text_is_told() {
+        let leaf = text(TextRules {
+            max_length: Some(3),
+            pattern: Some(Pattern::new("^[A-Z]{1,3}$").unwrap()),
+            codes: Some(coded()),
+            ..TextRules::default()
+        });
+        for (raw, expected) in [
+            ("\"12345\"", RuleId::Length),
+            ("\"12\"", RuleId::Pattern),
+            ("\"AB\"", RuleId::UnknownCode),
+        ] {
+            assert_eq!(fault(&leaf, raw), Some(expected), "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_code_outside_its_set_is_shown_only_where_the_set_allows_it() {
+        let message = |shown: bool, text: &str| {
+            let codes = Codes { shown, ..coded() };
+            unknown_code(&codes, text).message
+        };
+        assert!(message(true, "9Z").contains("9Z"));
+        assert!(!message(false, "9Z").contains("9Z"));
+        assert!(!message(true, "AMY").contains("AMY"));
+    }
+
+    #[test]
+    fn a_code_in_small_letters_is_told_what_it_lacks() {
+        let hint = |text: &str| unknown_code(&coded(), text).hint.unwrap();
+        assert!(hint(" m").contains("capital letters"));
+        assert!(!hint("x").contains("capital letters"));
+    }
+
+    #[test]
+    fn patterns_of_one_class_are_looked_up_and_others_are_not() {
+        for (source, is_class) in [
+            ("^[A-Za-z0-9_-]{1,36}$", true),
+            ("^[A-Za-z0-9]{13}$", true),
+            ("^[A-Z]+$", false),
+            ("^[^A-Z]{1,3}$", false),
+            ("^[\\w]{1,3}$", false),
+            ("^[a-zé]{1,3}$", false),
+            ("^[A-Z]{1,3}[0-9]{1,3}$", false),
+            ("[A-Z]{1,3}", false),
+            ("^[A-Z]{3,}$", false),
+        ] {
+            let pattern = Pattern::new(source).unwrap();
+            assert_eq!(
+                matches!(pattern.matcher, Matcher::Class { .. }),
+                is_class,
+                "{source}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_read_is_refused_with_the_reason() {
+        assert!(Pattern::new("^[A-Z").unwrap_err().contains("unclosed"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_matches_what_its_regular_expression_matches(
+            source in "\\^\\[(A-Z|a-z|0-9|_|x|b-d){1,4}-?\\]\\{(0|1|2),(2|3|5)\\}\\$",
+            text in "[A-Za-z0-9_é.\n-]{0,6}",
+        ) {
+            let pattern = Pattern::new(&source).unwrap();
+            prop_assert!(matches!(pattern.matcher, Matcher::Class { .. }), "{}", source);
+            prop_assert_eq!(pattern.matches(&text), Regex::new(&source).unwrap().is_match(&text));
+        }
+    }
+}

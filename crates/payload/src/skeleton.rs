@@ -1,0 +1,342 @@
+//! What was acknowledged, without a value of it.
+//!
+//! A skeleton holds the ids and the names of the fields of a record. That is
+//! enough to make a later full record exact for a receiver that merges and never
+//! forgets (`payload.md`, "Full records, and what is no longer in them"): what
+//! was there and is gone gets a stub or a null.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use crate::delta::{purged, value_without_nulls, without_nulls};
+use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
+use crate::meaning::{Fields, Form, Normal};
+
+/// The ids and field names of what the receiver acknowledged of one child.
+///
+/// The default is the skeleton of nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skeleton {
+    fields: Names,
+}
+
+/// A skeleton's text can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SkeletonFault {
+    /// It is not JSON.
+    #[error("the skeleton is not JSON")]
+    NotJson,
+    /// It is JSON of another shape.
+    #[error("the skeleton is JSON, but not a skeleton's")]
+    NotASkeleton,
+}
+
+/// Field names, each with what it may hold.
+type Names = BTreeMap<String, Node>;
+
+/// What a field may hold. After a lost reply there are two possible states, so
+/// there may be more than one answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Node {
+    /// A plain value or an array without ids.
+    plain: bool,
+    /// An object with these fields.
+    object: Option<Names>,
+    /// An array with ids: by the name of its id field, the fields of each item.
+    items: BTreeMap<String, BTreeMap<Id<'static>, Names>>,
+}
+
+impl Skeleton {
+    /// The skeleton of what the receiver holds after it has acknowledged this
+    /// full record. What says nothing, and what carries `purge: true`, is not in
+    /// it.
+    pub fn of(record: &Value) -> Skeleton {
+        let fields = match Normal::of("", record, Purged::Dropped) {
+            Some(normal) => Node::of(&normal).object.unwrap_or_default(),
+            None => Names::new(),
+        };
+        Skeleton { fields }
+    }
+
+    /// What the receiver may hold when it holds one of two states and nobody
+    /// knows which, since a reply was lost.
+    #[must_use]
+    pub fn merge(mut self, other: Skeleton) -> Skeleton {
+        merge_names(&mut self.fields, other.fields);
+        self
+    }
+
+    /// The full record made exact: with a stub for every item and object that was
+    /// acknowledged and is gone, and null for every other field that was and is.
+    /// A state that has this skeleton, or one of the two that it was merged from,
+    /// means the record once this is applied to it.
+    ///
+    /// The record's own nulls are left out, its own purges are kept. A record
+    /// that is a purge itself, or not an object, comes back as it is.
+    pub fn complete(&self, record: &Value) -> Value {
+        match record {
+            Value::Object(fields) if !is_purge(fields) => {
+                Value::Object(complete_fields(&self.fields, fields))
+            }
+            Value::Object(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => record.clone(),
+        }
+    }
+
+    /// Whether nothing was acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// The skeleton as compact JSON: a plain field is `0`, an object its fields,
+    /// an array with ids `["the id's field", id, {fields}, id, {fields}, …]`. A
+    /// field with several answers is `[null, answer, answer, …]`.
+    pub fn to_json(&self) -> String {
+        names_to_value(&self.fields).to_string()
+    }
+
+    /// Reads what [`Skeleton::to_json`] wrote.
+    ///
+    /// # Errors
+    /// A [`SkeletonFault`] where it didn't.
+    pub fn from_json(text: &str) -> Result<Skeleton, SkeletonFault> {
+        let value: Value = serde_json::from_str(text).map_err(|_| SkeletonFault::NotJson)?;
+        let Value::Object(fields) = value else {
+            return Err(SkeletonFault::NotASkeleton);
+        };
+        let fields = names_from(&fields).ok_or(SkeletonFault::NotASkeleton)?;
+        Ok(Skeleton { fields })
+    }
+}
+
+/// A value made exact for a field that held something else before.
+pub(crate) fn exact(name: &str, before: &Normal<'_>, now: &Value) -> Value {
+    complete_value(&Node::of(before), name, now)
+}
+
+impl Node {
+    fn of(normal: &Normal<'_>) -> Node {
+        let mut node = Node::default();
+        match &normal.form {
+            Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => node.plain = true,
+            Form::Object(fields) => node.object = Some(names_of(fields)),
+            Form::Items(items) => {
+                let by_id = items
+                    .items
+                    .iter()
+                    .map(|item| (item.id.clone().into_owned(), names_of(&item.fields)))
+                    .collect();
+                node.items.insert(items.id_field.to_owned(), by_id);
+            }
+        }
+        node
+    }
+
+    /// What removes whatever this may be: null drops anything, and is used where
+    /// there is more than one answer.
+    fn gone(&self) -> Value {
+        let mut answers = self.items.iter();
+        match (self.plain, &self.object, answers.next(), answers.next()) {
+            (false, Some(_), None, None) => Value::Object(purged()),
+            (false, None, Some((id_field, items)), None) => {
+                Value::Array(items.keys().map(|id| stub(id_field, id)).collect())
+            }
+            (true | false, Some(_) | None, Some(_) | None, Some(_) | None) => Value::Null,
+        }
+    }
+}
+
+/// The names of all fields but the purge flag.
+fn names_of(fields: &Fields<'_>) -> Names {
+    fields
+        .iter()
+        .filter(|(key, value)| !is_purge_flag(key, value.source))
+        .map(|(key, value)| ((*key).to_owned(), Node::of(value)))
+        .collect()
+}
+
+fn stub(id_field: &str, id: &Id<'_>) -> Value {
+    [
+        (id_field.to_owned(), id_to_value(id)),
+        (PURGE.to_owned(), Value::Bool(true)),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn complete_fields(names: &Names, fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut out = Map::with_capacity(fields.len());
+    for (key, value) in fields {
+        match names.get(key) {
+            Some(node) if says_nothing(value) && !has_stubs(value) => {
+                out.insert(key.clone(), node.gone());
+            }
+            Some(node) => {
+                out.insert(key.clone(), complete_value(node, key, value));
+            }
+            None if value.is_null() => {}
+            None => {
+                out.insert(key.clone(), value_without_nulls(value));
+            }
+        }
+    }
+    for (key, node) in names {
+        if !fields.contains_key(key) {
+            out.insert(key.clone(), node.gone());
+        }
+    }
+    out
+}
+
+/// Whether a value is an array with stubs of the record's own.
+fn has_stubs(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .any(|item| item.as_object().is_some_and(is_purge)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            false
+        }
+    }
+}
+
+fn complete_value(node: &Node, name: &str, value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => match &node.object {
+            Some(names) => Value::Object(complete_fields(names, fields)),
+            None => value_without_nulls(value),
+        },
+        Value::Array(items) => {
+            let now = keyed(name, items, Purged::Kept);
+            match now.and_then(|now| Some((node.items.get(now.id_field)?, now))) {
+                Some((before, now)) => {
+                    let kept = now.items.iter().map(|(id, fields)| {
+                        Value::Object(match before.get(id) {
+                            Some(names) if !is_purge(fields) => complete_fields(names, fields),
+                            Some(_) | None => without_nulls(fields),
+                        })
+                    });
+                    let ids: HashSet<_> = now.items.iter().map(|(id, _)| id).collect();
+                    let gone = before
+                        .keys()
+                        .filter(|id| !ids.contains(id))
+                        .map(|id| stub(now.id_field, id));
+                    Value::Array(kept.chain(gone).collect())
+                }
+                None => value_without_nulls(value),
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn merge_names(into: &mut Names, other: Names) {
+    for (key, node) in other {
+        let merged = into.entry(key).or_default();
+        merged.plain |= node.plain;
+        if let Some(names) = node.object {
+            merge_names(merged.object.get_or_insert_default(), names);
+        }
+        for (id_field, items) in node.items {
+            let by_id = merged.items.entry(id_field).or_default();
+            for (id, names) in items {
+                merge_names(by_id.entry(id).or_default(), names);
+            }
+        }
+    }
+}
+
+fn id_to_value(id: &Id<'_>) -> Value {
+    match id {
+        Id::Text(text) => Value::String(text.clone().into_owned()),
+        // A canonical number is a JSON number; were one not, text would do.
+        Id::Number(number) => number.parse::<serde_json::Number>().map_or_else(
+            |_| Value::String(number.clone().into_owned()),
+            Value::Number,
+        ),
+    }
+}
+
+fn names_to_value(names: &Names) -> Value {
+    names
+        .iter()
+        .map(|(key, node)| (key.clone(), node_to_value(node)))
+        .collect()
+}
+
+fn node_to_value(node: &Node) -> Value {
+    let mut answers = Vec::new();
+    if node.plain {
+        answers.push(Value::from(0));
+    }
+    answers.extend(node.object.as_ref().map(names_to_value));
+    for (id_field, items) in &node.items {
+        let mut answer = vec![Value::String(id_field.clone())];
+        for (id, names) in items {
+            answer.push(id_to_value(id));
+            answer.push(names_to_value(names));
+        }
+        answers.push(Value::Array(answer));
+    }
+    match answers.len() {
+        1 => answers.remove(0),
+        _ => {
+            answers.insert(0, Value::Null);
+            Value::Array(answers)
+        }
+    }
+}
+
+fn names_from(fields: &Map<String, Value>) -> Option<Names> {
+    fields
+        .iter()
+        .map(|(key, value)| Some((key.clone(), node_from(value)?)))
+        .collect()
+}
+
+fn node_from(value: &Value) -> Option<Node> {
+    let mut node = Node::default();
+    match value {
+        Value::Array(answers) if matches!(answers.first(), Some(Value::Null)) => {
+            for answer in answers.iter().skip(1) {
+                answer_from(answer, &mut node)?;
+            }
+        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => answer_from(value, &mut node)?,
+    }
+    Some(node)
+}
+
+fn answer_from(value: &Value, node: &mut Node) -> Option<()> {
+    match value {
+        Value::Number(number) if number.as_u64() == Some(0) => node.plain = true,
+        Value::Object(fields) => node.object = Some(names_from(fields)?),
+        Value::Array(parts) => {
+            let (id_field, rest) = parts.split_first()?;
+            let (pairs, []) = rest.as_chunks::<2>() else {
+                return None;
+            };
+            let mut by_id = BTreeMap::new();
+            for [id, names] in pairs {
+                let id = Id::of(id)?.into_owned();
+                by_id.insert(id, names_from(names.as_object()?)?);
+            }
+            node.items.insert(id_field.as_str()?.to_owned(), by_id);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! What the receiver last acknowledged of each child: the base of every delta.
+//!
+//! It can't be read off the staging table alone, since the SQL that stages rows
+//! overwrites `previous_json_payload` with whatever was staged before, sent or not. A
+//! child's row here holds the hash of a record's meaning, its receipt, and its
+//! skeleton: ids and field names, no values. After a purge nothing is left of it but
+//! that fact.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use csc_message::Message;
+use csc_payload::Skeleton;
+use jiff::civil::DateTime;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::journal::refused;
+
+/// What is known of what the receiver holds of one child.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Changes with every write: whoever planned by an older one must plan anew.
+    pub(crate) revision: i64,
+    /// What was last acknowledged.
+    pub(crate) last: Acknowledged,
+    /// The receipt of that, with its time.
+    pub(crate) receipt: Option<(String, DateTime)>,
+    /// What it may hold besides, since a reply was lost.
+    pub(crate) in_doubt: Option<Skeleton>,
+}
+
+/// What was last acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Acknowledged {
+    /// Nothing is held: never acknowledged, or purged.
+    Nothing,
+    /// A record.
+    Record {
+        /// SHA-256 of its meaning.
+        meaning: [u8; 32],
+        /// Its ids and field names, and those of anything that may have stayed beside it.
+        skeleton: Skeleton,
+    },
+}
+
+/// A record about to be posted.
+pub(crate) struct Departure<'a> {
+    pub(crate) child: &'a str,
+    /// The revision by which it was planned; `None` where the ledger knew nothing.
+    pub(crate) revision: Option<i64>,
+    /// What the receiver holds if it arrives and the reply is lost.
+    pub(crate) may_become: &'a Skeleton,
+}
+
+/// What came of a departure.
+pub(crate) enum Settlement {
+    /// The receiver holds this now.
+    Record {
+        meaning: [u8; 32],
+        skeleton: Skeleton,
+        receipt: (String, DateTime),
+    },
+    /// The receiver holds nothing of the child now.
+    Purged { receipt: (String, DateTime) },
+    /// The receiver has certainly not taken it: all is as it was before.
+    NotTaken { in_doubt: Option<Skeleton> },
+}
+
+/// The ledger of one authority at one endpoint.
+#[derive(Clone)]
+pub struct Ledger {
+    pub(crate) path: PathBuf,
+    pub(crate) connection: Arc<Mutex<Connection>>,
+    pub(crate) endpoint: String,
+    pub(crate) la_code: String,
+}
+
+pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS held_child (
+         endpoint    TEXT NOT NULL,
+         la_code     TEXT NOT NULL,
+         la_child_id TEXT NOT NULL,
+         revision    INTEGER NOT NULL,
+         meaning     BLOB,
+         skeleton    TEXT,
+         receipt     TEXT,
+         receipt_at  TEXT,
+         in_doubt    TEXT,
+         PRIMARY KEY (endpoint, la_code, la_child_id)
+     ) WITHOUT ROWID";
+
+const WHOSE: &str = "endpoint = ?1 AND la_code = ?2";
+
+impl Ledger {
+    /// What is known of these children; one that is missing is not known.
+    pub(crate) fn look_up(&self, children: &[&str]) -> Result<HashMap<String, Held>, Message> {
+        self.with(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt
+                 FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
+            ))?;
+            let mut known = HashMap::new();
+            for child in children {
+                let held = statement
+                    .query_row((&self.endpoint, &self.la_code, child), read_held)
+                    .optional()?;
+                if let Some(held) = held {
+                    known.insert((*child).to_string(), held);
+                }
+            }
+            Ok(known)
+        })
+    }
+
+    /// How many children the receiver holds.
+    pub fn count_held(&self) -> Result<u64, Message> {
+        self.with(|connection| {
+            connection.query_row(
+                &format!("SELECT count(*) FROM held_child WHERE {WHOSE} AND meaning IS NOT NULL"),
+                (&self.endpoint, &self.la_code),
+                |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
+            )
+        })
+    }
+
+    /// Writes down what is about to be posted, before it is. Gives each one's new
+    /// revision, or `None` where the ledger has moved on since it was planned: such a
+    /// record must not be posted as it is.
+    pub(crate) fn depart(&self, departures: &[Departure<'_>]) -> Result<Vec<Option<i64>>, Message> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            let mut revisions = Vec::with_capacity(departures.len());
+            {
+                let mut read = transaction.prepare_cached(&format!(
+                    "SELECT revision, in_doubt FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
+                ))?;
+                let mut write = transaction.prepare_cached(
+                    "INSERT INTO held_child (endpoint, la_code, la_child_id, revision, in_doubt)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET revision = excluded.revision, in_doubt = excluded.in_doubt",
+                )?;
+                for departure in departures {
+                    let key = (&self.endpoint, &self.la_code, departure.child);
+                    let now: Option<(i64, Option<String>)> = read
+                        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
+                        .optional()?;
+                    if now.as_ref().map(|(revision, _)| *revision) != departure.revision {
+                        revisions.push(None);
+                        continue;
+                    }
+                    let (revision, doubt) = now.unwrap_or_default();
+                    let doubt = skeleton_of(doubt.as_deref())
+                        .unwrap_or_default()
+                        .merge(departure.may_become.clone());
+                    write.execute((
+                        &self.endpoint,
+                        &self.la_code,
+                        departure.child,
+                        revision + 1,
+                        doubt.to_json(),
+                    ))?;
+                    revisions.push(Some(revision + 1));
+                }
+            }
+            transaction.commit()?;
+            Ok(revisions)
+        })
+    }
+
+    /// Writes down what came of departures.
+    pub(crate) fn settle(&self, settlements: &[(&str, Settlement)]) -> Result<(), Message> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            for (child, settlement) in settlements {
+                let key = (&self.endpoint, &self.la_code, child);
+                match settlement {
+                    Settlement::Record {
+                        meaning,
+                        skeleton,
+                        receipt: (receipt, at),
+                    } => transaction
+                        .prepare_cached(&format!(
+                            "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                                 meaning = ?4, skeleton = ?5, receipt = ?6, receipt_at = ?7
+                             WHERE {WHOSE} AND la_child_id = ?3"
+                        ))?
+                        .execute((
+                            key.0,
+                            key.1,
+                            key.2,
+                            &meaning[..],
+                            skeleton.to_json(),
+                            receipt,
+                            at.to_string(),
+                        ))?,
+                    Settlement::Purged {
+                        receipt: (receipt, at),
+                    } => transaction
+                        .prepare_cached(&format!(
+                            "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                                 meaning = NULL, skeleton = NULL, receipt = ?4, receipt_at = ?5
+                             WHERE {WHOSE} AND la_child_id = ?3"
+                        ))?
+                        .execute((key.0, key.1, key.2, receipt, at.to_string()))?,
+                    Settlement::NotTaken { in_doubt } => transaction
+                        .prepare_cached(&format!(
+                            "UPDATE held_child SET revision = revision + 1, in_doubt = ?4
+                             WHERE {WHOSE} AND la_child_id = ?3"
+                        ))?
+                        .execute((
+                            key.0,
+                            key.1,
+                            key.2,
+                            in_doubt.as_ref().map(Skeleton::to_json),
+                        ))?,
+                };
+            }
+            // A child of which nothing was ever acknowledged, and nothing is in doubt any
+            // more, is not known again.
+            for (child, settlement) in settlements {
+                if let Settlement::NotTaken { in_doubt: None } = settlement {
+                    transaction
+                        .prepare_cached(&format!(
+                            "DELETE FROM held_child WHERE {WHOSE} AND la_child_id = ?3
+                             AND meaning IS NULL AND receipt IS NULL"
+                        ))?
+                        .execute((&self.endpoint, &self.la_code, child))?;
+                }
+            }
+            transaction.commit()
+        })
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Message> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        work(&mut connection).map_err(|error| refused(&self.path, &error))
+    }
+}
+
+fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
+    let meaning: Option<Vec<u8>> = row.get(1)?;
+    let skeleton: Option<String> = row.get(2)?;
+    let receipt: Option<String> = row.get(3)?;
+    let at: Option<String> = row.get(4)?;
+    let doubt: Option<String> = row.get(5)?;
+    let last = meaning.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    Ok(Held {
+        revision: row.get(0)?,
+        last: match last {
+            Some(meaning) => Acknowledged::Record {
+                meaning,
+                skeleton: skeleton_of(skeleton.as_deref()).unwrap_or_default(),
+            },
+            None => Acknowledged::Nothing,
+        },
+        receipt: receipt.zip(at.and_then(|at| at.parse().ok())),
+        in_doubt: skeleton_of(doubt.as_deref()),
+    })
+}
+
+/// A skeleton that can't be read says nothing: the full record goes, as it would for a
+/// child that the ledger does not know.
+fn skeleton_of(text: Option<&str>) -> Option<Skeleton> {
+    text.map(|text| Skeleton::from_json(text).unwrap_or_default())
+}

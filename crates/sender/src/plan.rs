@@ -1,0 +1,338 @@
+//! What goes to the receiver for one row: nothing, its record, a delta, a purge.
+//!
+//! A delta is safe only against what the receiver certainly holds, so it is made only
+//! where `previous_json_payload` means what the ledger says was last acknowledged.
+//! Everywhere else the full record goes, made exact by the ledger's skeleton: with
+//! stubs and nulls for what was acknowledged before and is gone now (the reference's
+//! `payload.md`, "Full records, and what is no longer in them").
+
+use csc_payload::{Record, Skeleton, diff, meaning_hash, purge};
+use csc_staging::RowKey;
+use jiff::civil::DateTime;
+use serde_json::Value;
+
+use crate::ledger::{Acknowledged, Held};
+
+/// Which shape an existing child's changes take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payloads {
+    /// Whole records.
+    Full {
+        /// Whether they carry stubs for what is gone (FULL_PURGES).
+        exact: bool,
+    },
+    /// Deltas where the baseline is certain.
+    Deltas,
+}
+
+/// What a text that goes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FormKind {
+    Full,
+    Delta,
+    Purge,
+}
+
+/// One text that may go for a row.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Form {
+    pub(crate) kind: FormKind,
+    pub(crate) text: String,
+    /// What may stay at the receiver beside what the text says, when it is accepted.
+    pub(crate) beside: Option<Skeleton>,
+}
+
+/// What the receiver holds once any of the forms is accepted.
+#[derive(Clone, PartialEq)]
+pub(crate) enum LeadsTo {
+    Record {
+        meaning: [u8; 32],
+        skeleton: Skeleton,
+    },
+    /// Nothing: the text of the purge, and the hash of its meaning, become the row's
+    /// previous payload.
+    Nothing { record: String, hash: [u8; 32] },
+}
+
+/// A row that is ready to go.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Prepared {
+    pub(crate) key: RowKey,
+    pub(crate) child: String,
+    pub(crate) form: Form,
+    /// What goes instead where the form is refused, the last one first.
+    pub(crate) fallbacks: Vec<Form>,
+    pub(crate) leads_to: LeadsTo,
+    /// The ledger's revision by which it was planned.
+    pub(crate) revision: Option<i64>,
+    /// What was in doubt before it was posted.
+    pub(crate) in_doubt: Option<Skeleton>,
+    /// Posted before the record itself (`--resync`).
+    pub(crate) purge_first: Option<String>,
+    /// Whether something may stay at the receiver that the ledger does not know of.
+    pub(crate) may_leave_remains: bool,
+}
+
+impl Prepared {
+    /// What the receiver holds, at most, if the form arrives and its reply is lost.
+    pub(crate) fn may_become(&self) -> Skeleton {
+        let record = match &self.leads_to {
+            LeadsTo::Record { skeleton, .. } => skeleton.clone(),
+            LeadsTo::Nothing { .. } => Skeleton::default(),
+        };
+        match &self.form.beside {
+            Some(beside) => record.merge(beside.clone()),
+            None => record,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> FormKind {
+        self.form.kind
+    }
+}
+
+/// What is to be done for a row.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Plan {
+    /// Post it.
+    Post(Box<Prepared>),
+    /// The receiver holds just this: no post.
+    Unchanged {
+        key: RowKey,
+        receipt: String,
+        at: DateTime,
+    },
+    /// A deleted child of whom the receiver holds nothing.
+    NothingHeld { key: RowKey },
+}
+
+/// What a plan for a record is made of.
+pub(crate) struct Sources<'a> {
+    pub(crate) key: RowKey,
+    pub(crate) record: &'a Record,
+    /// `previous_json_payload`, where it is a JSON object.
+    pub(crate) previous: Option<Value>,
+    /// `api_response`.
+    pub(crate) response: Option<&'a str>,
+    pub(crate) held: Option<&'a Held>,
+}
+
+/// Plans a record.
+pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool) -> Plan {
+    let Sources {
+        key,
+        record,
+        previous,
+        response,
+        held,
+    } = sources;
+    let current = record.value();
+    let meaning = meaning_hash(&current);
+    let skeleton = Skeleton::of(&current);
+    let plain = Form {
+        kind: FormKind::Full,
+        text: record.text().to_string(),
+        beside: None,
+    };
+    let foreign = is_foreign(response, held);
+    let was_sent = previous.as_ref().is_some_and(|p| !says_purge(p)) || is_uuid(response);
+    let (mut forms, may_leave_remains) = match held {
+        None => (vec![plain], was_sent),
+        Some(held) => match (&held.last, &held.in_doubt) {
+            (
+                Acknowledged::Record {
+                    meaning: last,
+                    skeleton: known,
+                },
+                None,
+            ) if !foreign => {
+                if payloads == Payloads::Deltas {
+                    if *last == meaning
+                        && let Some((receipt, at)) = &held.receipt
+                    {
+                        return Plan::Unchanged {
+                            key,
+                            receipt: receipt.clone(),
+                            at: *at,
+                        };
+                    }
+                    let delta = previous
+                        .as_ref()
+                        .filter(|previous| meaning_hash(previous) == *last)
+                        .and_then(|previous| diff(Some(previous), &current))
+                        .map(|delta| Form {
+                            kind: FormKind::Delta,
+                            text: delta.to_string(),
+                            beside: None,
+                        });
+                    let mut forms: Vec<Form> = delta.into_iter().collect();
+                    forms.extend(full_forms(&current, plain, known, true));
+                    (forms, false)
+                } else {
+                    (full_forms(&current, plain, known, exact(payloads)), false)
+                }
+            }
+            (Acknowledged::Nothing, None) => (vec![plain], foreign),
+            (last, in_doubt) => {
+                let known = match last {
+                    Acknowledged::Record { skeleton, .. } => skeleton.clone(),
+                    Acknowledged::Nothing => Skeleton::default(),
+                };
+                let known = known.merge(in_doubt.clone().unwrap_or_default());
+                (
+                    full_forms(&current, plain, &known, exact(payloads)),
+                    foreign,
+                )
+            }
+        },
+    };
+    forms.reverse();
+    // `forms` is never empty: the plain record is always among them.
+    let form = forms.pop().unwrap_or_else(|| Form {
+        kind: FormKind::Full,
+        text: record.text().to_string(),
+        beside: None,
+    });
+    Plan::Post(Box::new(Prepared {
+        key,
+        child: record.la_child_id().to_string(),
+        form,
+        fallbacks: forms,
+        leads_to: LeadsTo::Record { meaning, skeleton },
+        revision: held.map(|held| held.revision),
+        in_doubt: held.and_then(|held| held.in_doubt.clone()),
+        purge_first: (resync && may_leave_remains).then(|| purge(&current).to_string()),
+        may_leave_remains: may_leave_remains && !resync,
+    }))
+}
+
+/// Plans a record anew after the ledger has moved on: whole, exact by all that is known.
+pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepared {
+    prepared.revision = held.map(|held| held.revision);
+    prepared.in_doubt = held.and_then(|held| held.in_doubt.clone());
+    let LeadsTo::Record { .. } = &prepared.leads_to else {
+        return prepared;
+    };
+    let plain = prepared
+        .fallbacks
+        .first()
+        .unwrap_or(&prepared.form)
+        .text
+        .clone();
+    let plain = Form {
+        kind: FormKind::Full,
+        text: plain,
+        beside: None,
+    };
+    let mut known = match held.map(|held| &held.last) {
+        Some(Acknowledged::Record { skeleton, .. }) => skeleton.clone(),
+        Some(Acknowledged::Nothing) | None => Skeleton::default(),
+    };
+    if let Some(doubt) = &prepared.in_doubt {
+        known = known.merge(doubt.clone());
+    }
+    let mut forms = match serde_json::from_str(&plain.text) {
+        Ok(current) => full_forms(&current, plain.clone(), &known, true),
+        Err(_) => vec![plain.clone()],
+    };
+    forms.reverse();
+    prepared.form = forms.pop().unwrap_or(plain);
+    prepared.fallbacks = forms;
+    prepared
+}
+
+/// Plans a deleted child's row. Its status may be anything.
+pub(crate) fn plan_deletion(
+    key: RowKey,
+    child: &Record,
+    previous: Option<&Value>,
+    response: Option<&str>,
+    held: Option<&Held>,
+) -> Plan {
+    let holds = match held {
+        Some(held) => {
+            held.last != Acknowledged::Nothing
+                || held.in_doubt.is_some()
+                || is_foreign(response, Some(held))
+        }
+        None => previous.is_some_and(|previous| !says_purge(previous)),
+    };
+    if !holds {
+        return Plan::NothingHeld { key };
+    }
+    let record = purge(&child.value());
+    let text = record.to_string();
+    Plan::Post(Box::new(Prepared {
+        key,
+        child: child.la_child_id().to_string(),
+        form: Form {
+            kind: FormKind::Purge,
+            text: text.clone(),
+            beside: None,
+        },
+        fallbacks: Vec::new(),
+        leads_to: LeadsTo::Nothing {
+            hash: meaning_hash(&record),
+            record: text,
+        },
+        revision: held.map(|held| held.revision),
+        in_doubt: held.and_then(|held| held.in_doubt.clone()),
+        purge_first: None,
+        may_leave_remains: false,
+    }))
+}
+
+/// The full record: exact, and the plain one behind it. What was known may stay beside
+/// the plain one.
+fn full_forms(current: &Value, plain: Form, known: &Skeleton, exact: bool) -> Vec<Form> {
+    let completed = known.complete(current);
+    if completed == *current || completed.to_string() == plain.text {
+        return vec![plain];
+    }
+    let plain = Form {
+        beside: Some(known.clone()),
+        ..plain
+    };
+    if !exact {
+        return vec![plain];
+    }
+    vec![
+        Form {
+            kind: FormKind::Full,
+            text: completed.to_string(),
+            beside: None,
+        },
+        plain,
+    ]
+}
+
+fn exact(payloads: Payloads) -> bool {
+    match payloads {
+        Payloads::Full { exact } => exact,
+        Payloads::Deltas => true,
+    }
+}
+
+/// Whether the row's `api_response` is a receipt and not the ledger's: somebody else
+/// has sent in between.
+fn is_foreign(response: Option<&str>, held: Option<&Held>) -> bool {
+    let ours = held.and_then(|held| held.receipt.as_ref());
+    is_uuid(response)
+        && !ours.is_some_and(|(ours, _)| {
+            response.is_some_and(|response| response.trim().eq_ignore_ascii_case(ours))
+        })
+}
+
+/// Whether an `api_response` is a receipt's uuid.
+fn is_uuid(response: Option<&str>) -> bool {
+    response.is_some_and(|response| {
+        let response = response.trim();
+        let lengths: Vec<usize> = response.split('-').map(str::len).collect();
+        lengths == [8, 4, 4, 4, 12] && response.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+    })
+}
+
+/// Whether a previous payload is itself a purge.
+pub(crate) fn says_purge(previous: &Value) -> bool {
+    previous.get("purge").and_then(Value::as_bool) == Some(true)
+}
