@@ -1,0 +1,233 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use csc_simulator::FaultOrder;
+
+use crate::configuration::ConfigArgs;
+
+const ABOUT: &str = "Submits an authority's children's social care records to the DfE, from its \
+                     own Standard Safeguarding Dataset.\n\n\
+                     Testing mode is the default: nothing leaves the authority until a run is \
+                     asked to be live.";
+
+const EXIT_CODES: &str = "Exit codes:\n  \
+    0    done (also when there was nothing to do)\n  \
+    1    some records were refused, or a check failed\n  \
+    2    usage or configuration\n  \
+    3    the database\n  \
+    4    the receiver or its token endpoint: not reachable or not allowed\n  \
+    5    another run is active on this table\n  \
+    6    stopped by a safety rule\n  \
+    130  interrupted (Ctrl-C)";
+
+/// csc-sender's arguments.
+#[derive(Parser)]
+#[command(name = "csc-sender", version, about = "Submits children's social care records to the DfE",
+          long_about = ABOUT, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more: -v what is done, -vv every request (never a child's values)
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Send what is eligible in the staging table, and record what came of it
+    #[command(alias = "run", after_help = EXIT_CODES)]
+    Send(SendArgs),
+    /// Work with deltas
+    #[command(subcommand)]
+    Deltas(DeltasCommand),
+    /// Create both staging tables where they are missing
+    Init(InitArgs),
+    /// Show what is in the staging table
+    #[command(after_help = "Exit code 1 where --max-age is given and the last good run is older.")]
+    Status(StatusArgs),
+    /// A receiver of our own on this machine, to try things out
+    #[command(after_help = csc_simulator::fault_help())]
+    Simulator(SimulatorArgs),
+    /// Show the whole way with fake children: table, simulator, live run, comparison
+    Demo(DemoArgs),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Whole records or deltas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PayloadMode {
+    /// Whole records
+    Full,
+    /// Deltas where the baseline is certain, whole records elsewhere
+    #[value(alias = "delta")]
+    Deltas,
+}
+
+/// `send`.
+#[derive(Args, Clone, Default)]
+pub struct SendArgs {
+    /// Send to the receiver (TESTING_MODE=false). Without it nothing leaves the authority
+    #[arg(long)]
+    pub live: bool,
+    /// Whole records or deltas (USE_PARTIAL_PAYLOAD)
+    #[arg(long, visible_alias = "phase")]
+    pub mode: Option<PayloadMode>,
+    /// Read at most so many rows
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Send one fake record named for the authority instead of the table, to test receivers only
+    #[arg(long)]
+    pub test_record: bool,
+    /// Show what would go, and where to; nothing is sent or written
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The summary as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Say yes to the question that the first live run to an endpoint asks
+    #[arg(long)]
+    pub yes: bool,
+    /// Send records that break the payload rules too
+    #[arg(long)]
+    pub no_validate: bool,
+    /// Purge and send anew the children of whom something may have stayed at the receiver
+    #[arg(long)]
+    pub resync: bool,
+    /// Let so many purges of deleted children pass, where their ceiling stops the run
+    #[arg(long, value_name = "N")]
+    pub allow_purges: Option<u64>,
+}
+
+/// `deltas`.
+#[derive(Subcommand)]
+pub enum DeltasCommand {
+    /// Fill partial_json_payload with what would go, without sending
+    Prepare,
+}
+
+/// The databases that `init --print` writes SQL for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrintDialect {
+    /// SQLite
+    Sqlite,
+    /// PostgreSQL
+    Postgres,
+    /// SQL Server
+    Sqlserver,
+}
+
+/// `init`.
+#[derive(Args)]
+pub struct InitArgs {
+    /// Print the SQL for a DBA to run, instead of running it; without a name, for the
+    /// configured database
+    #[arg(long, value_enum, num_args = 0..=1, value_name = "DATABASE")]
+    pub print: Option<Option<PrintDialect>>,
+}
+
+/// `status`.
+#[derive(Args)]
+pub struct StatusArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Fail (exit code 1) where the last good run is older, e.g. 26h, 90m, 2d
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub max_age: Option<std::time::Duration>,
+}
+
+/// `simulator`.
+#[derive(Args)]
+pub struct SimulatorArgs {
+    /// The port on 127.0.0.1; 0 for any that is free
+    #[arg(long, default_value_t = 18080)]
+    pub port: u16,
+    /// A fault to order; may be given several times (see below)
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<FaultOrder>,
+    /// Keep no records, only counts: memory stays flat
+    #[arg(long)]
+    pub forget: bool,
+}
+
+/// `demo`.
+#[derive(Args)]
+pub struct DemoArgs {
+    /// How many fake children
+    #[arg(long, default_value_t = 1000)]
+    pub children: u32,
+    /// A folder that does not exist yet, or is empty
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `config`.
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Print every setting: its value, where it came from, what it overrides
+    Show {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a commented .env to fill in
+    Template,
+}
+
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("{text:?} is no age: write e.g. 26h, 90m or 2d");
+    let (number, unit) = text
+        .trim()
+        .split_at_checked(text.trim().len().saturating_sub(1))
+        .ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(seconds)
+        .map(std::time::Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use csc_message::Exit;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_exit_code() {
+        for exit in Exit::ALL {
+            let line = format!("{:<5}{}", exit.code(), exit.meaning());
+            assert!(EXIT_CODES.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn ages_are_read() {
+        assert_eq!(age("26h").unwrap().as_secs(), 26 * 3600);
+        assert_eq!(age("2d").unwrap().as_secs(), 172_800);
+        for wrong in ["", "h", "26", "1w", "-1h", "é"] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One file per command.
+
+mod config;
+mod deltas;
+mod demo;
+mod init;
+mod send;
+mod simulator;
+mod status;
+
+use std::future::Future;
+
+use csc_message::{Exit, Message};
+use csc_sender_run::{Stop, Stopper};
+
+use crate::arguments::{Arguments, Command};
+use crate::configuration::{Config, ConfigArgs, World};
+use crate::{console, logging};
+
+/// What a command comes to: an exit code, or what kept it from its work.
+pub type Outcome = Result<Exit, Vec<Message>>;
+
+/// Does what the arguments ask for.
+pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
+    let context = Context {
+        verbose: arguments.verbose,
+        config: arguments.config,
+        world,
+    };
+    match arguments.command {
+        Command::Send(args) => send::run(&context, &args),
+        Command::Deltas(command) => deltas::run(&context, &command),
+        Command::Init(args) => init::run(&context, &args),
+        Command::Status(args) => status::run(&context, &args),
+        Command::Simulator(args) => simulator::run(&context, &args),
+        Command::Demo(args) => demo::run(&context, &args),
+        Command::Config(command) => config::run(&context, &command),
+    }
+}
+
+/// What every command starts from.
+pub struct Context<'a> {
+    verbose: u8,
+    config: ConfigArgs,
+    world: &'a World<'a>,
+}
+
+impl Context<'_> {
+    fn load(&self) -> Config {
+        Config::load(&self.config, self.world)
+    }
+
+    fn start_log(&self, settings: &crate::configuration::Settings) -> Result<(), Vec<Message>> {
+        let verbose = if settings.debug { 2 } else { self.verbose };
+        logging::start(verbose, settings.log_file.as_deref()).map_err(|e| vec![e])
+    }
+}
+
+/// Runs a command's asynchronous part. Two threads: one reads and prepares while the
+/// other posts and records.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Vec<Message>> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(work))
+        .map_err(|e| {
+            vec![Message::new(
+                210,
+                "Cannot start the program's threads",
+                e.to_string(),
+                "close other programs, then start again",
+            )]
+        })
+}
+
+/// The first Ctrl-C (or a service's stop) ends the batch under way and leaves; a second
+/// one leaves at once.
+fn stop_on_interrupt() -> Stop {
+    let (stopper, stop) = Stop::new();
+    tokio::spawn(watch_for_interrupts(stopper));
+    stop
+}
+
+async fn watch_for_interrupts(stopper: Stopper) {
+    interrupt().await;
+    console::note(
+        "Stopping: the batch under way is ended and recorded first (Ctrl-C again leaves at once).",
+    );
+    stopper.stop();
+    interrupt().await;
+    console::note(
+        "Left at once: what became of the batch under way is not recorded; its rows go again.",
+    );
+    std::process::exit(Exit::Interrupted.code().into());
+}
+
+async fn interrupt() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Where no handler can be set, Ctrl-C ends the program as it always did.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

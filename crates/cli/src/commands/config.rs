@@ -1,0 +1,30 @@
+//! `config show` and `config template`.
+
+use csc_message::Exit;
+
+use super::{Context, Outcome};
+use crate::arguments::ConfigCommand;
+use crate::configuration::{Need, template};
+use crate::console;
+
+pub fn run(context: &Context<'_>, command: &ConfigCommand) -> Outcome {
+    match command {
+        ConfigCommand::Template => {
+            console::result(template().trim_end());
+            Ok(Exit::Done)
+        }
+        ConfigCommand::Show { json } => {
+            let config = context.load();
+            if *json {
+                console::result(&format!("{:#}", config.show_json()));
+            } else {
+                console::result(config.show().trim_end());
+                for note in config.notes() {
+                    console::note(&format!("note: {note}"));
+                }
+            }
+            // What can't be read at all is a fault here too, after everything was shown.
+            config.settings(Need::default()).map(|_| Exit::Done)
+        }
+    }
+}

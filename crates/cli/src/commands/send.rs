@@ -1,0 +1,388 @@
+//! `send`: one run.
+
+use std::sync::Arc;
+
+use csc_message::{Exit, Message};
+use csc_payload::Record;
+use csc_payload::rules::Rules;
+use csc_receiver::{Client, ClientOptions, CurlTransport, ProxyOptions, Transport};
+use csc_sender_run::{
+    Checks, Gap, Journal, Ledger, Mode, Payloads, RetryPolicy, Run, RunOptions, send_one,
+};
+use csc_simulator::{InProcess, Simulator};
+use csc_staging::connect;
+
+use super::{Context, Outcome, block_on, stop_on_interrupt};
+use crate::arguments::{PayloadMode, SendArgs};
+use crate::configuration::{Live, Need, Settings};
+use crate::progress::Progress;
+use crate::safety::{self, Children, EndpointKind, Intent};
+use crate::{console, summary};
+
+pub fn run(context: &Context<'_>, args: &SendArgs) -> Outcome {
+    let mut config_args = context.config.clone();
+    if args.live {
+        if config_args
+            .testing_mode
+            .as_deref()
+            .is_some_and(|mode| mode != "false")
+        {
+            return Err(vec![Message::new(
+                212,
+                "--live and --testing-mode exclude each other",
+                "one asks for a live run, the other for a testing one",
+                "leave one of the two away",
+            )]);
+        }
+        config_args.testing_mode = Some("false".into());
+    }
+    let settings =
+        crate::configuration::Config::load(&config_args, context.world).settings(Need {
+            database: !args.test_record,
+            la_code: true,
+            receiver_if_live: true,
+            table: !args.test_record,
+        })?;
+    context.start_log(&settings)?;
+    block_on(send(settings, args))?
+}
+
+async fn send(settings: Settings, args: &SendArgs) -> Outcome {
+    let say = |line: &str| {
+        // With --json standard output is the summary alone.
+        if args.json {
+            console::note(line);
+        } else {
+            console::result(line);
+        }
+    };
+    let kind = match &settings.live {
+        Some(live) => Some(check_safety(&settings, live, args)?),
+        None => None,
+    };
+    if args.test_record {
+        return send_test_record(&settings, kind, args, &say).await;
+    }
+    let Some(target) = &settings.database else {
+        return Ok(Exit::Configuration);
+    };
+    let store = connect(target, &settings.table)
+        .await
+        .map_err(|e| vec![e.into()])?;
+    let place = store.place();
+    say(&first_line(&settings, kind, &place));
+    let journal = open_journal(&settings, args)?;
+    let run = Run {
+        store,
+        ledger: ledger(&settings, journal.as_ref()),
+        options: options(&settings, args)?,
+    };
+    let endpoint = settings.live.as_ref().map(|live| live.endpoint.to_string());
+    if args.dry_run {
+        let preview = run.preview().await.map_err(|e| vec![e])?;
+        if args.json {
+            let json = summary::preview_json(&preview, &place, endpoint.as_deref());
+            console::result(&format!("{json:#}"));
+        } else {
+            for line in summary::preview_lines(&preview) {
+                console::result(&line);
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    confirm(&settings, journal.as_ref(), args)?;
+    let client = client(&settings)?;
+    let mut progress = Progress::new();
+    let report = run.send(&client, stop_on_interrupt(), &mut progress).await;
+    progress.finish();
+    if args.json {
+        let json = summary::json(&report, &place, endpoint.as_deref());
+        console::result(&format!("{json:#}"));
+    } else {
+        for line in summary::lines(&report, &place, &settings.table.to_string()) {
+            console::result(&line);
+        }
+    }
+    if let Some(message) = &report.ended_by {
+        console::failure(message);
+    }
+    Ok(report.exit())
+}
+
+async fn send_test_record(
+    settings: &Settings,
+    kind: Option<EndpointKind>,
+    args: &SendArgs,
+    say: &impl Fn(&str),
+) -> Outcome {
+    let Some(la_code) = &settings.la_code else {
+        return Ok(Exit::Configuration);
+    };
+    say(&first_line(
+        settings,
+        kind,
+        "no table: the one fake test record",
+    ));
+    let today = jiff::Zoned::now().date();
+    let text = csc_payload::test_record(la_code.as_str(), today).to_string();
+    let record = Record::parse(&text).map_err(|fault| {
+        vec![Message::new(
+            213,
+            "The test record can't be made",
+            fault.to_string(),
+            "report this with the program's version",
+        )]
+    })?;
+    if args.dry_run {
+        say("Dry run: one record would go. Its shape, without its values:");
+        say(&record.shape());
+        return Ok(Exit::Done);
+    }
+    let journal = open_journal(settings, args)?;
+    confirm(settings, journal.as_ref(), args)?;
+    let receipt = send_one(&client(settings)?, &record)
+        .await
+        .map_err(|e| vec![e])?;
+    if args.json {
+        console::result(&format!(
+            "{:#}",
+            serde_json::json!({
+                "mode": if settings.live.is_some() { "live" } else { "testing" },
+                "la_child_id": record.la_child_id(),
+                "receipt": receipt.uuid,
+                "at": receipt.at.to_string(),
+            })
+        ));
+    } else {
+        console::result(&format!(
+            "Accepted: test record {} with receipt {} of {}.",
+            record.la_child_id(),
+            receipt.uuid,
+            receipt.at
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn check_safety(
+    settings: &Settings,
+    live: &Live,
+    args: &SendArgs,
+) -> Result<EndpointKind, Vec<Message>> {
+    safety::check(&Intent {
+        endpoint: &live.endpoint,
+        token_endpoint: &live.token_endpoint,
+        stated_kind: settings.endpoint_kind,
+        allowed_hosts: &settings.allowed_hosts,
+        children: if args.test_record {
+            Children::TestRecord
+        } else {
+            Children::Table(&settings.table)
+        },
+    })
+}
+
+/// What goes where: the first line of every run.
+fn first_line(settings: &Settings, kind: Option<EndpointKind>, place: &str) -> String {
+    let la_code = settings.la_code.as_ref().map_or("", |code| code.as_str());
+    match (&settings.live, kind) {
+        (Some(live), Some(kind)) => {
+            let (children, receiver) = match kind {
+                EndpointKind::Test => ("fake children", "a test receiver"),
+                EndpointKind::Live => ("REAL CHILDREN", "a live receiver"),
+            };
+            format!(
+                "LIVE: {children} of authority {la_code} go from {place} to {} ({receiver})",
+                live.endpoint
+            )
+        }
+        (Some(_) | None, _) => format!(
+            "TESTING: nothing leaves the authority ({la_code}); the receiver is simulated in this \
+             process. From {place}"
+        ),
+    }
+}
+
+/// A live run needs the journal; a testing run reads one that is there.
+fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>, Vec<Message>> {
+    let wanted = (settings.live.is_some() && !args.dry_run) || settings.journal.is_file();
+    if !wanted {
+        return Ok(None);
+    }
+    Journal::open(&settings.journal)
+        .map(Some)
+        .map_err(|e| vec![e])
+}
+
+/// What is known to be held at the endpoint that is configured.
+pub fn ledger(settings: &Settings, journal: Option<&Journal>) -> Option<Ledger> {
+    let (journal, endpoint, la_code) = (
+        journal?,
+        settings.endpoint.as_ref()?,
+        settings.la_code.as_ref()?,
+    );
+    Some(journal.ledger(endpoint.as_str(), la_code.as_str()))
+}
+
+/// The first live run to an endpoint needs a yes.
+fn confirm(
+    settings: &Settings,
+    journal: Option<&Journal>,
+    args: &SendArgs,
+) -> Result<(), Vec<Message>> {
+    let (Some(live), Some(journal), Some(la_code)) = (&settings.live, journal, &settings.la_code)
+    else {
+        return Ok(());
+    };
+    let endpoint = live.endpoint.as_str();
+    if journal
+        .is_confirmed(endpoint, la_code.as_str())
+        .map_err(|e| vec![e])?
+    {
+        return Ok(());
+    }
+    let not_yet = |why: &str| {
+        vec![Message::new(
+            620,
+            format!("No yes was given to the first live run to {endpoint}"),
+            why,
+            "look at `csc-sender send --live --dry-run`, then start again with --yes",
+        )]
+    };
+    if !args.yes {
+        if !console::can_ask() {
+            return Err(not_yet("there is no terminal to ask on"));
+        }
+        let question = format!(
+            "This is the first live run of authority {} to {endpoint}.",
+            la_code.as_str()
+        );
+        if !console::ask_yes(&question) {
+            return Err(not_yet("the answer was not yes"));
+        }
+    }
+    journal
+        .confirm(endpoint, la_code.as_str())
+        .map_err(|e| vec![e])
+}
+
+/// The run's options, from settings and flags.
+pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<Message>> {
+    let deltas = match args.mode {
+        Some(mode) => mode == PayloadMode::Deltas,
+        None => settings.deltas,
+    };
+    Ok(RunOptions {
+        mode: if settings.live.is_some() {
+            Mode::Live
+        } else {
+            Mode::Testing
+        },
+        payloads: if deltas {
+            Payloads::Deltas
+        } else {
+            Payloads::Full {
+                exact: settings.full_purges,
+            }
+        },
+        checks: if args.no_validate {
+            None
+        } else {
+            Some(Arc::new(checks(settings)?))
+        },
+        resync: args.resync,
+        allow_purges: args.allow_purges,
+        batch_size: settings.batch_size,
+        max_batch_bytes: settings.max_batch_bytes,
+        limit: args.limit,
+        gap: if settings.live.is_some() {
+            Gap::from_millis(settings.min_gap_ms)
+        } else {
+            // Nobody is on the other side who could be asked too fast.
+            Gap::from_millis(0)
+        },
+        retry: RetryPolicy {
+            max_retries: settings.max_retries,
+            base: settings.retry_base,
+            max_wait: settings.max_wait,
+        },
+    })
+}
+
+/// The payload rules in force.
+pub fn checks(settings: &Settings) -> Result<Checks, Vec<Message>> {
+    let rules = match &settings.rules_file {
+        None => Rules::embedded(),
+        Some(path) => {
+            let faulty = |why: String| {
+                vec![Message::new(
+                    214,
+                    format!("Cannot use the payload rules {}", path.display()),
+                    why,
+                    "correct RULES_FILE, or leave it away for the built-in rules",
+                )]
+            };
+            let text = std::fs::read_to_string(path).map_err(|e| faulty(e.to_string()))?;
+            Rules::from_json(&text).map_err(|fault| faulty(fault.to_string()))?
+        }
+    };
+    Ok(Checks {
+        rules,
+        strict: settings.strict,
+    })
+}
+
+fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
+    let la_code = settings
+        .la_code
+        .as_ref()
+        .map_or_else(String::new, |code| code.as_str().to_string());
+    let (transport, options): (Arc<dyn Transport>, ClientOptions) = match &settings.live {
+        Some(live) => {
+            let transport = CurlTransport::new(ProxyOptions {
+                url: settings.proxy.clone(),
+            })
+            .map_err(|e| {
+                vec![Message::new(
+                    210,
+                    "Cannot start the program's threads",
+                    e.to_string(),
+                    "close other programs, then start again",
+                )]
+            })?;
+            let options = ClientOptions {
+                endpoint: live.endpoint.to_string(),
+                token_endpoint: live.token_endpoint.to_string(),
+                la_code,
+                client_id: live.client_id.clone(),
+                client_secret: live.client_secret.clone(),
+                scope: live.scope.clone(),
+                supplier_key: live.supplier_key.clone(),
+                supplier_key_secondary: live.supplier_key_secondary.clone(),
+                user_agent: settings.user_agent.clone(),
+                timeout: settings.api_timeout,
+            };
+            (Arc::new(transport), options)
+        }
+        None => {
+            let simulator = Simulator::new(csc_simulator::Settings {
+                hold_records: false,
+                ..csc_simulator::Settings::default()
+            });
+            let options = ClientOptions {
+                endpoint: format!("simulated://{}", csc_simulator::API_PATH),
+                token_endpoint: format!("simulated://{}", csc_simulator::TOKEN_PATH),
+                la_code,
+                client_id: csc_simulator::CLIENT_ID.to_string(),
+                client_secret: csc_simulator::CLIENT_SECRET.to_string().into(),
+                scope: csc_simulator::SCOPE.to_string(),
+                supplier_key: csc_simulator::SUPPLIER_KEY.to_string().into(),
+                supplier_key_secondary: None,
+                user_agent: settings.user_agent.clone(),
+                timeout: settings.api_timeout,
+            };
+            (Arc::new(InProcess::new(simulator)), options)
+        }
+    };
+    Ok(Client::new(transport, options))
+}

@@ -1,0 +1,463 @@
+//! From values to typed settings, with every fault at once.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use csc_message::Message;
+use csc_staging::TableName;
+use csc_staging::connection::{self, ConnectionTarget, Logon};
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Config, Found, Key, is_placeholder};
+use crate::safety::EndpointKind;
+
+/// An authority's three digits, as a text: leading zeros stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaCode(String);
+
+impl LaCode {
+    /// The three digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for LaCode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit()) && text != "000" {
+            Ok(LaCode(text.to_string()))
+        } else {
+            Err("an authority's code has three digits, e.g. 845")
+        }
+    }
+}
+
+/// What a command needs. Everything else may be missing or not filled in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Need {
+    /// The database.
+    pub database: bool,
+    /// LA_CODE.
+    pub la_code: bool,
+    /// The receiver, where TESTING_MODE is off; and a table that is named.
+    pub receiver_if_live: bool,
+    /// Whether a live run reads a table at all (the test record does not).
+    pub table: bool,
+}
+
+/// What a live run needs of the receiver. No `Debug`: it holds secrets.
+pub struct Live {
+    /// API_ENDPOINT.
+    pub endpoint: Url,
+    /// TOKEN_ENDPOINT.
+    pub token_endpoint: Url,
+    /// CLIENT_ID.
+    pub client_id: String,
+    /// CLIENT_SECRET.
+    pub client_secret: SecretString,
+    /// SCOPE.
+    pub scope: String,
+    /// SUPPLIER_KEY.
+    pub supplier_key: SecretString,
+    /// SUPPLIER_KEY_SECONDARY.
+    pub supplier_key_secondary: Option<SecretString>,
+}
+
+/// The settings in force. No `Debug`: they hold secrets.
+pub struct Settings {
+    /// The receiver, where TESTING_MODE is off.
+    pub live: Option<Live>,
+    /// API_ENDPOINT where it is given, whatever the mode: the ledger goes by it.
+    pub endpoint: Option<Url>,
+    /// LA_CODE.
+    pub la_code: Option<LaCode>,
+    /// The database.
+    pub database: Option<ConnectionTarget>,
+    /// TABLE_NAME, or in testing mode its default.
+    pub table: TableName,
+    /// USE_PARTIAL_PAYLOAD.
+    pub deltas: bool,
+    /// FULL_PURGES.
+    pub full_purges: bool,
+    /// STRICT.
+    pub strict: bool,
+    /// RULES_FILE.
+    pub rules_file: Option<PathBuf>,
+    /// BATCH_SIZE.
+    pub batch_size: usize,
+    /// MAX_BATCH_BYTES.
+    pub max_batch_bytes: usize,
+    /// API_TIMEOUT.
+    pub api_timeout: Duration,
+    /// MIN_GAP_MS.
+    pub min_gap_ms: u64,
+    /// MAX_RETRIES.
+    pub max_retries: u32,
+    /// RETRY_BASE_MS.
+    pub retry_base: Duration,
+    /// MAX_WAIT.
+    pub max_wait: Duration,
+    /// PROXY.
+    pub proxy: Option<SecretString>,
+    /// USER_AGENT.
+    pub user_agent: String,
+    /// ALLOWED_HOSTS.
+    pub allowed_hosts: Vec<String>,
+    /// ENDPOINT_KIND.
+    pub endpoint_kind: Option<EndpointKind>,
+    /// JOURNAL, or the file of that name in STATE_DIR.
+    pub journal: PathBuf,
+    /// LOG_FILE.
+    pub log_file: Option<PathBuf>,
+    /// DEBUG.
+    pub debug: bool,
+}
+
+/// The words for yes and no that people write, PowerShell's among them.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "$true" | "1" | "yes" | "on" | "y" => Some(true),
+        "false" | "$false" | "0" | "no" | "off" | "n" => Some(false),
+        _ => None,
+    }
+}
+
+const DEFAULT_TABLE: &str = "ssd_api_data_staging_anon";
+
+impl Config {
+    /// The settings in force, or every fault that keeps this command from running.
+    pub fn settings(&self, need: Need) -> Result<Settings, Vec<Message>> {
+        let mut read = Read {
+            config: self,
+            faults: self.faults.clone(),
+        };
+        let testing = read.boolean(Key::TestingMode, true);
+        let wants_live = need.receiver_if_live && !testing;
+        let live = wants_live.then(|| read.live()).flatten();
+        let endpoint = match &live {
+            Some(live) => Some(live.endpoint.clone()),
+            None if wants_live => None,
+            None => read
+                .config
+                .filled(Key::ApiEndpoint)
+                .and_then(|found| Url::parse(found.value.trim()).ok()),
+        };
+        let la_code = if need.la_code {
+            read.required(Key::LaCode, |text| text.parse::<LaCode>())
+        } else {
+            read.config
+                .filled(Key::LaCode)
+                .and_then(|found| found.value.trim().parse().ok())
+        };
+        let database = need.database.then(|| read.database()).flatten();
+        let table = read.table(wants_live && need.table);
+        let state_dir = read
+            .path(Key::StateDir)
+            .unwrap_or_else(|| self.default_state_dir.clone());
+        let journal = read
+            .path(Key::Journal)
+            .unwrap_or_else(|| state_dir.join("journal.db"));
+        let settings = Settings {
+            live,
+            endpoint,
+            la_code,
+            database,
+            table,
+            deltas: read.boolean(Key::UsePartialPayload, false),
+            full_purges: read.boolean(Key::FullPurges, true),
+            strict: read.boolean(Key::Strict, false),
+            rules_file: read.path(Key::RulesFile),
+            batch_size: read.number(Key::BatchSize, 100, 1..=100) as usize,
+            max_batch_bytes: read.bytes(Key::MaxBatchBytes, 8 << 20),
+            api_timeout: Duration::from_secs(read.number(Key::ApiTimeout, 30, 5..=120)),
+            min_gap_ms: read.number(Key::MinGapMs, 400, 0..=600_000),
+            max_retries: read.number(Key::MaxRetries, 3, 0..=100) as u32,
+            retry_base: Duration::from_millis(read.number(Key::RetryBaseMs, 1000, 1..=120_000)),
+            max_wait: Duration::from_secs(read.number(Key::MaxWait, 300, 0..=86_400)),
+            proxy: read.text(Key::Proxy).map(SecretString::from),
+            user_agent: read
+                .text(Key::UserAgent)
+                .unwrap_or_else(|| concat!("csc-sender/", env!("CARGO_PKG_VERSION")).to_string()),
+            allowed_hosts: read
+                .text(Key::AllowedHosts)
+                .unwrap_or_default()
+                .split([',', ';', ' '])
+                .map(str::trim)
+                .filter(|host| !host.is_empty())
+                .map(str::to_string)
+                .collect(),
+            endpoint_kind: read.endpoint_kind(),
+            journal,
+            log_file: read.path(Key::LogFile),
+            debug: read.boolean(Key::Debug, false),
+        };
+        if read.faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(read.faults)
+        }
+    }
+
+    /// The strongest value, if somebody has filled it in.
+    fn filled(&self, key: Key) -> Option<&Found> {
+        self.value(key)
+            .filter(|found| !is_placeholder(key, &found.value))
+    }
+}
+
+struct Read<'a> {
+    config: &'a Config,
+    faults: Vec<Message>,
+}
+
+impl Read<'_> {
+    fn text(&self, key: Key) -> Option<String> {
+        self.config
+            .filled(key)
+            .map(|found| found.value.trim().to_string())
+    }
+
+    fn path(&self, key: Key) -> Option<PathBuf> {
+        self.text(key).map(PathBuf::from)
+    }
+
+    fn wrong(&mut self, key: Key, found: &Found, why: impl Display) {
+        let value = if key.info().secret {
+            "****".to_string()
+        } else {
+            format!("{:?}", found.value.trim())
+        };
+        self.faults.push(Message::new(
+            208,
+            format!("{} is {value}", key.name()),
+            why.to_string(),
+            format!("correct it in {}", found.source),
+        ));
+    }
+
+    fn missing(&mut self, key: Key) {
+        let help = key.info().help;
+        let message = match self.config.value(key) {
+            Some(found) => Message::new(
+                201,
+                format!("{} is not filled in", key.name()),
+                format!("{} still has the template's value", found.source),
+                format!("put in the real one: {help}"),
+            ),
+            None => Message::new(
+                201,
+                format!("{} is not set", key.name()),
+                "no flag, environment variable, .env or csc-sender.toml gives it a value",
+                format!("add it to .env (`csc-sender config template` writes one): {help}"),
+            ),
+        };
+        self.faults.push(message);
+    }
+
+    fn required<T, E: Display>(
+        &mut self,
+        key: Key,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Some(found) = self.config.filled(key) else {
+            self.missing(key);
+            return None;
+        };
+        match parse(found.value.trim()) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.wrong(key, found, why);
+                None
+            }
+        }
+    }
+
+    fn boolean(&mut self, key: Key, default: bool) -> bool {
+        let Some(found) = self.config.value(key) else {
+            return default;
+        };
+        boolean(&found.value).unwrap_or_else(|| {
+            self.wrong(key, found, "only true and false are understood");
+            default
+        })
+    }
+
+    fn number(&mut self, key: Key, default: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+        let Some(found) = self.config.value(key) else {
+            return default;
+        };
+        match found.value.trim().parse::<u64>() {
+            Ok(number) if range.contains(&number) => number,
+            Ok(_) | Err(_) => {
+                let why = format!(
+                    "a whole number from {} to {} belongs there",
+                    range.start(),
+                    range.end()
+                );
+                self.wrong(key, found, why);
+                default
+            }
+        }
+    }
+
+    fn bytes(&mut self, key: Key, default: usize) -> usize {
+        let Some(found) = self.config.value(key) else {
+            return default;
+        };
+        match bytes(&found.value) {
+            Some(bytes) if bytes >= 1024 => bytes,
+            Some(_) | None => {
+                let why =
+                    "a number of bytes belongs there, 1024 or more, e.g. 8388608, 8MiB or 8 MB";
+                self.wrong(key, found, why);
+                default
+            }
+        }
+    }
+
+    fn endpoint_kind(&mut self) -> Option<EndpointKind> {
+        let found = self.config.filled(Key::EndpointKind)?;
+        match found.value.trim().to_ascii_lowercase().as_str() {
+            "test" => Some(EndpointKind::Test),
+            "live" => Some(EndpointKind::Live),
+            _ => {
+                self.wrong(
+                    Key::EndpointKind,
+                    found,
+                    "only test and live are understood",
+                );
+                None
+            }
+        }
+    }
+
+    fn table(&mut self, must_be_named: bool) -> TableName {
+        let default = || {
+            // Checked by a test; the name is a constant.
+            TableName::parse(DEFAULT_TABLE).unwrap_or_else(|_| unreachable!("{DEFAULT_TABLE}"))
+        };
+        let Some(found) = self.config.filled(Key::TableName) else {
+            if must_be_named {
+                self.faults.push(Message::new(
+                    209,
+                    "TABLE_NAME is not set",
+                    "a live run sends only what is named, so that nothing goes by default",
+                    "name the table with --table or TABLE_NAME: ssd_api_data_staging for real \
+                     children, ssd_api_data_staging_anon for fake ones",
+                ));
+            }
+            return default();
+        };
+        TableName::parse(&found.value).unwrap_or_else(|fault| {
+            self.faults.push(fault.message(&found.value));
+            default()
+        })
+    }
+
+    fn database(&mut self) -> Option<ConnectionTarget> {
+        let logon = Logon {
+            user: self.text(Key::DbUser),
+            password: self.text(Key::DbPassword).map(SecretString::from),
+        };
+        let server = self.text(Key::Server);
+        let database = self.text(Key::Database);
+        // What stands in a stronger source wins over a connection string in a weaker one.
+        let parsed = match (
+            self.config.filled(Key::DbConnectionString),
+            server,
+            database,
+        ) {
+            (Some(found), _, _) => connection::parse_with(&found.value, &logon),
+            (None, Some(server), Some(database)) => connection::from_server_and_database(
+                &server,
+                &database,
+                logon.user.as_deref(),
+                logon.password,
+            ),
+            (None, Some(_), None) => {
+                self.missing(Key::Database);
+                return None;
+            }
+            (None, None, Some(_)) => {
+                self.missing(Key::Server);
+                return None;
+            }
+            (None, None, None) => {
+                self.missing(Key::DbConnectionString);
+                return None;
+            }
+        };
+        match parsed {
+            Ok(parsed) => {
+                for warning in &parsed.warnings {
+                    tracing::warn!("DB_CONNECTION_STRING: {warning}");
+                }
+                Some(parsed.target)
+            }
+            Err(faults) => {
+                self.faults.extend(faults);
+                None
+            }
+        }
+    }
+
+    fn live(&mut self) -> Option<Live> {
+        let url = |text: &str| {
+            Url::parse(text)
+                .map_err(|e| format!("it is no web address: {e}"))
+                .and_then(|url| {
+                    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+                        Err("a web address begins with https://".to_string())
+                    } else if !url.username().is_empty() || url.password().is_some() {
+                        Err("a user or password has no place in it".to_string())
+                    } else if url.query().is_some() || url.fragment().is_some() {
+                        Err("nothing may follow its path (? or #)".to_string())
+                    } else {
+                        Ok(url)
+                    }
+                })
+        };
+        let text = |text: &str| Ok::<_, String>(text.to_string());
+        let secret = |text: &str| {
+            if text.chars().any(char::is_control) {
+                Err("there is a line break or control character in it")
+            } else {
+                Ok(SecretString::from(text.to_string()))
+            }
+        };
+        // Each is asked for, so that all faults are told.
+        let endpoint = self.required(Key::ApiEndpoint, url);
+        let supplier_key = self.required(Key::SupplierKey, secret);
+        let token_endpoint = self.required(Key::TokenEndpoint, url);
+        let client_id = self.required(Key::ClientId, text);
+        let client_secret = self.required(Key::ClientSecret, secret);
+        let scope = self.required(Key::Scope, text);
+        Some(Live {
+            endpoint: endpoint?,
+            token_endpoint: token_endpoint?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            scope: scope?,
+            supplier_key: supplier_key?,
+            supplier_key_secondary: self.text(Key::SupplierKeySecondary).map(SecretString::from),
+        })
+    }
+}
+
+fn bytes(text: &str) -> Option<usize> {
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let number: usize = digits.parse().ok()?;
+    let factor = match text[digits.len()..].trim() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}

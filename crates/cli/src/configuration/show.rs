@@ -1,0 +1,165 @@
+//! `config show` and `config template`.
+
+use std::fmt::Write;
+
+use csc_staging::connection;
+use serde_json::{Value, json};
+
+use super::{Config, Found, KEYS, Key, is_placeholder};
+
+impl Config {
+    /// Every value, where it came from, and what it overrides.
+    pub fn show(&self) -> String {
+        let mut out = String::new();
+        for info in &KEYS {
+            let found = self.found.get(&info.key).map_or(&[][..], Vec::as_slice);
+            // Writing to a String cannot fail.
+            let _ = match found.first() {
+                Some(first) => writeln!(
+                    out,
+                    "{:<22} {}\n{:<22}   from {}",
+                    info.name,
+                    shown(info.key, first),
+                    "",
+                    first.source
+                ),
+                None => writeln!(out, "{:<22} {}", info.name, self.default_words(info.key)),
+            };
+            for weaker in found.iter().skip(1) {
+                let _ = writeln!(
+                    out,
+                    "{:<22}   overrides {} from {}",
+                    "",
+                    shown(info.key, weaker),
+                    weaker.source
+                );
+            }
+        }
+        out
+    }
+
+    /// The same as JSON.
+    pub fn show_json(&self) -> Value {
+        let entry = |key: Key, found: &Found| json!({ "value": shown(key, found), "source": found.source.to_string() });
+        KEYS.iter()
+            .map(|info| {
+                let found = self.found.get(&info.key).map_or(&[][..], Vec::as_slice);
+                let value = json!({
+                    "value": found.first().map(|first| shown(info.key, first)),
+                    "source": found.first().map(|first| first.source.to_string()),
+                    "default": default_of(info.key),
+                    "overrides": found.iter().skip(1).map(|f| entry(info.key, f)).collect::<Vec<_>>(),
+                });
+                (info.name.to_string(), value)
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
+    fn default_words(&self, key: Key) -> String {
+        match (key, default_of(key)) {
+            (Key::StateDir, _) => format!("{} (default)", self.default_state_dir.display()),
+            (_, Some(default)) => format!("{default} (default)"),
+            (_, None) if key.info().secret => "(empty)".to_string(),
+            (_, None) => "(not set)".to_string(),
+        }
+    }
+}
+
+/// The value in force where nobody gives one.
+fn default_of(key: Key) -> Option<&'static str> {
+    match key {
+        Key::TestingMode
+        | Key::UsePartialPayload
+        | Key::FullPurges
+        | Key::Strict
+        | Key::BatchSize
+        | Key::MaxBatchBytes
+        | Key::ApiTimeout
+        | Key::MinGapMs
+        | Key::MaxRetries
+        | Key::RetryBaseMs
+        | Key::MaxWait
+        | Key::Debug => Some(key.info().example),
+        Key::UserAgent => Some(concat!("csc-sender/", env!("CARGO_PKG_VERSION"))),
+        Key::TableName => Some("ssd_api_data_staging_anon in testing mode"),
+        Key::ApiEndpoint
+        | Key::SupplierKey
+        | Key::SupplierKeySecondary
+        | Key::TokenEndpoint
+        | Key::ClientId
+        | Key::ClientSecret
+        | Key::Scope
+        | Key::LaCode
+        | Key::DbConnectionString
+        | Key::Server
+        | Key::Database
+        | Key::DbUser
+        | Key::DbPassword
+        | Key::RulesFile
+        | Key::Proxy
+        | Key::AllowedHosts
+        | Key::EndpointKind
+        | Key::StateDir
+        | Key::Journal
+        | Key::LogFile => None,
+    }
+}
+
+/// How a value may be shown.
+fn shown(key: Key, found: &Found) -> String {
+    let value = found.value.trim();
+    if value.is_empty() {
+        return "(empty)".to_string();
+    }
+    if is_placeholder(key, value) {
+        return "(not filled in)".to_string();
+    }
+    if key.info().secret {
+        return "**** (set)".to_string();
+    }
+    match key {
+        Key::DbConnectionString => match connection::parse(value) {
+            Ok(parsed) => parsed.target.redacted(),
+            // What is not understood may hold a password anywhere.
+            Err(_) => "(not understood, so not shown)".to_string(),
+        },
+        Key::Proxy | Key::ApiEndpoint | Key::TokenEndpoint => match value.rsplit_once('@') {
+            Some((_, host)) => format!("****@{host}"),
+            None => value.to_string(),
+        },
+        _ => value.to_string(),
+    }
+}
+
+/// A commented `.env`, to be filled in.
+pub fn template() -> String {
+    let mut out = String::from(
+        "# csc-sender settings. Fill in what says ... or 000, and keep this file readable for\n\
+         # the account that runs the program only. A line is NAME=value; # begins a comment.\n",
+    );
+    let mut group = "";
+    for info in &KEYS {
+        if info.group != group {
+            group = info.group;
+            let _ = write!(out, "\n# --- {group} ---\n");
+        }
+        let _ = writeln!(out, "# {}", info.help);
+        if info.key == Key::DbConnectionString {
+            out.push_str(
+                "#   SQL Server:  Driver={ODBC Driver 17 for SQL Server};Server=HOST\\INSTANCE;Database=HDM_Local;Trusted_Connection=yes;\n\
+                 #   PostgreSQL:  postgres://user@host:5432/database\n\
+                 #   SQLite:      sqlite:C:\\data\\children.db\n",
+            );
+        }
+        let needed = matches!(info.example, "..." | "000");
+        let _ = writeln!(
+            out,
+            "{}{}={}",
+            if needed { "" } else { "#" },
+            info.name,
+            info.example
+        );
+    }
+    out
+}

@@ -1,0 +1,296 @@
+use super::*;
+use secrecy::ExposeSecret;
+
+struct Place {
+    working: tempfile::TempDir,
+    program: tempfile::TempDir,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Place {
+            working: tempfile::tempdir().unwrap(),
+            program: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn file(&self, name: &str, text: &str) {
+        std::fs::write(self.working.path().join(name), text).unwrap();
+    }
+
+    fn load(&self, args: &ConfigArgs) -> Config {
+        let environment = |name: &str| {
+            self.environment
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, v)| v.to_string())
+        };
+        Config::load(
+            args,
+            &World {
+                environment: &environment,
+                working_dir: self.working.path().to_path_buf(),
+                program_dir: Some(self.program.path().to_path_buf()),
+            },
+        )
+    }
+
+    fn config(&self) -> Config {
+        self.load(&ConfigArgs::default())
+    }
+}
+
+const LIVE: Need = Need {
+    database: true,
+    la_code: true,
+    receiver_if_live: true,
+    table: true,
+};
+
+fn codes(result: Result<Settings, Vec<Message>>) -> Vec<String> {
+    result
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(|m| format!("{} {}", m.code(), m.what()))
+        .collect()
+}
+
+#[test]
+fn a_stronger_source_wins_and_the_weaker_ones_are_told() {
+    let mut place = Place::new();
+    place.file(
+        "csc-sender.toml",
+        "LA_CODE = \"111\"\nbatch_size = 11\nMAX_WAIT = 7\n",
+    );
+    place.file(
+        ".env",
+        "LA_CODE=222\nBATCH_SIZE=22\nSQL_CONN_STR=sqlite:a.db\nDB_CONNECTION_STRING=sqlite:b.db\n",
+    );
+    place.environment = vec![("LA_CODE", "333"), ("SCOPE", "  ")];
+    let args = ConfigArgs {
+        la_code: Some("444".into()),
+        ..ConfigArgs::default()
+    };
+    let config = place.load(&args);
+    let settings = config.settings(LIVE).unwrap_or_else(|e| panic!("{e:?}"));
+    assert_eq!(settings.la_code.unwrap().as_str(), "444");
+    assert_eq!(settings.batch_size, 22);
+    assert_eq!(settings.max_wait.as_secs(), 7);
+    assert_eq!(settings.database.unwrap().redacted(), "sqlite:b.db");
+    let shown = config.show();
+    let la = &shown[shown.find("LA_CODE").unwrap()..shown.find("DB_CONNECTION").unwrap()];
+    let place_of = |word: &str| la.find(word).unwrap_or_else(|| panic!("{word}: {la}"));
+    assert!(place_of("444") < place_of("overrides 333 from the environment"));
+    assert!(place_of("overrides 333") < place_of("overrides 222 from"));
+    assert!(place_of("overrides 222") < place_of("overrides 111 from"));
+}
+
+#[test]
+fn an_env_file_beside_the_program_counts_where_the_working_directory_has_none() {
+    let place = Place::new();
+    std::fs::write(place.program.path().join(".env"), "LA_CODE=555").unwrap();
+    assert_eq!(place.config().value(Key::LaCode).unwrap().value, "555");
+    place.file(".env", "SCOPE=x");
+    assert!(place.config().value(Key::LaCode).is_none());
+    place.file("other.env", "LA_CODE=666");
+    let args = ConfigArgs {
+        env_file: Some("other.env".into()),
+        ..ConfigArgs::default()
+    };
+    assert_eq!(place.load(&args).value(Key::LaCode).unwrap().value, "666");
+}
+
+#[test]
+fn testing_mode_needs_the_database_and_the_code_only() {
+    let place = Place::new();
+    place.file(
+        ".env",
+        "LA_CODE=201\nDB_CONNECTION_STRING=sqlite:x.db\nAPI_ENDPOINT=...\nSUPPLIER_KEY=SUBSCRIPTION_PRIMARY_KEY_CODE\n",
+    );
+    let settings = place
+        .config()
+        .settings(LIVE)
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(settings.live.is_none());
+    assert_eq!(settings.table.to_string(), "ssd_api_data_staging_anon");
+    assert_eq!(
+        codes(Place::new().config().settings(LIVE)),
+        [
+            "201 LA_CODE is not set",
+            "201 DB_CONNECTION_STRING is not set"
+        ]
+    );
+}
+
+#[test]
+fn all_faults_of_a_live_run_are_told_at_once() {
+    let place = Place::new();
+    place.file(
+        ".env",
+        "TESTING_MODE=$false\nAPI_ENDPOINT=...\nSUPPLIER_KEY=as supplied from dfe api portal\n\
+         TOKEN_ENDPOINT=login.microsoftonline.com\nCLIENT_SECRET=<dfe-supplied-value>\nSCOPE=s/.default\n\
+         LA_CODE=20\nDB_CONNECTION_STRING=Driver={Access};x\nBATCH_SIZE=101\nAPI_TIMEOUT=4\nMIN_GAP_MS=-1\n\
+         MAX_BATCH_BYTES=lots\nENDPOINT_KIND=prod\nSTRICT=maybe\nnonsense\n",
+    );
+    let found = codes(place.config().settings(LIVE));
+    for expected in [
+        "206 ",
+        "201 API_ENDPOINT is not filled in",
+        "201 SUPPLIER_KEY is not filled in",
+        "208 TOKEN_ENDPOINT is \"login.microsoftonline.com\"",
+        "201 CLIENT_ID is not set",
+        "201 CLIENT_SECRET is not filled in",
+        "208 LA_CODE is \"20\"",
+        "22",
+        "209 TABLE_NAME is not set",
+        "208 BATCH_SIZE is \"101\"",
+        "208 API_TIMEOUT is \"4\"",
+        "208 MIN_GAP_MS is \"-1\"",
+        "208 MAX_BATCH_BYTES is \"lots\"",
+        "208 ENDPOINT_KIND is \"prod\"",
+        "208 STRICT is \"maybe\"",
+    ] {
+        assert!(
+            found.iter().any(|line| line.starts_with(expected)),
+            "{expected}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn server_and_database_are_enough() {
+    let place = Place::new();
+    place.file(
+        ".env",
+        "LA_CODE=201\nUSER_SERVER=ESLLREPORTS04V\\REP\nUSER_DATABASE=HDM_Local\n",
+    );
+    let settings = place
+        .config()
+        .settings(LIVE)
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    let target = settings.database.unwrap().redacted();
+    assert!(target.contains("ESLLREPORTS04V"), "{target}");
+    place.file(".env", "LA_CODE=201\nSERVER=s\n");
+    assert_eq!(
+        codes(place.config().settings(LIVE)),
+        ["201 DATABASE is not set"]
+    );
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let mut place = Place::new();
+    place.file(
+        ".env",
+        "SUPPLIER_KEY=canary1\nSUPPLIER_KEY_SECONDARY=canary2\nCLIENT_SECRET=canary3\nDB_PASSWORD=canary4\n\
+         DB_CONNECTION_STRING=postgres://u:canary5@h/d\nPROXY=http://u:canary6@p:1\nTESTING_MODE=false\nLA_CODE=x\n",
+    );
+    place.environment = vec![
+        ("CLIENT_SECRET", "canary7\n"),
+        ("DB_CONNECTION_STRING", "gibberish canary8"),
+    ];
+    let args = ConfigArgs {
+        db_connection_string: Some("postgres://u:canary9@h/d".into()),
+        ..ConfigArgs::default()
+    };
+    let config = place.load(&args);
+    let mut all = config.show();
+    all.push_str(&config.show_json().to_string());
+    all.push_str(&config.notes().join("\n"));
+    let faults = config.settings(LIVE).err().unwrap();
+    assert!(faults.iter().any(|m| m.code() == 204), "{faults:?}");
+    all.push_str(&format!("{faults:?}"));
+    assert!(!all.contains("canary"), "{all}");
+    assert!(all.contains("**** (set)"));
+    assert!(all.contains("postgres://u:****@h"));
+}
+
+#[test]
+fn unknown_settings_are_faults_in_toml_and_notes_in_env_files() {
+    let place = Place::new();
+    place.file(".env", "LA_CODE=201\nOTHER_TOOL=1\n");
+    place.file("csc-sender.toml", "API_ENDPONT = \"x\"\nmax_wait = 1.5\n");
+    let config = place.config();
+    assert_eq!(config.notes().len(), 1);
+    let faults = config.settings(Need::default()).err().unwrap();
+    assert_eq!(faults.len(), 2);
+    assert!(
+        faults
+            .iter()
+            .any(|m| m.why() == "did you mean API_ENDPOINT?"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn other_programs_debug_is_not_ours() {
+    let mut place = Place::new();
+    place.environment = vec![("DEBUG", "express:*")];
+    assert!(
+        !place
+            .config()
+            .settings(Need::default())
+            .unwrap_or_else(|e| panic!("{e:?}"))
+            .debug
+    );
+    place.environment = vec![("DEBUG", "1")];
+    assert!(
+        place
+            .config()
+            .settings(Need::default())
+            .unwrap_or_else(|e| panic!("{e:?}"))
+            .debug
+    );
+}
+
+#[test]
+fn the_template_read_back_has_no_faults_but_what_is_not_filled_in() {
+    let place = Place::new();
+    place.file(".env", &template());
+    let config = place.config();
+    assert!(config.notes().is_empty(), "{:?}", config.notes());
+    let found = codes(config.settings(LIVE));
+    assert_eq!(
+        found,
+        [
+            "201 LA_CODE is not filled in",
+            "201 DB_CONNECTION_STRING is not filled in"
+        ]
+    );
+    // Every default that it shows is one that the program reads.
+    let uncommented: String = template()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_uppercase()) => rest,
+            _ => line,
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    place.file(".env", &uncommented);
+    assert_eq!(codes(place.config().settings(LIVE)), found);
+}
+
+#[test]
+fn a_live_run_reads_its_settings() {
+    let place = Place::new();
+    place.file(
+        ".env",
+        "TESTING_MODE=false\nAPI_ENDPOINT=https://a.education.gov.uk/x-receiver-test/1/\nSUPPLIER_KEY=k\n\
+         TOKEN_ENDPOINT=https://login.microsoftonline.com/t/oauth2/v2.0/token\nCLIENT_ID=c\n\
+         CLIENT_SECRET='s # not a comment'\nSCOPE=api/.default\nLA_CODE=001\nDB_CONNECTION_STRING=sqlite::memory:\n\
+         TABLE_NAME=dbo.ssd_api_data_staging\nALLOWED_HOSTS=a.example, b.example\nMAX_BATCH_BYTES=2 MB\n",
+    );
+    let settings = place
+        .config()
+        .settings(LIVE)
+        .unwrap_or_else(|e| panic!("{e:?}"));
+    let live = settings.live.unwrap();
+    assert_eq!(live.client_secret.expose_secret(), "s # not a comment");
+    assert_eq!(settings.la_code.unwrap().as_str(), "001");
+    assert_eq!(settings.allowed_hosts, ["a.example", "b.example"]);
+    assert_eq!(settings.max_batch_bytes, 2 << 20);
+    assert_eq!(settings.table.schema(), Some("dbo"));
+}

@@ -1,0 +1,43 @@
+//! Where words to a person go: results to standard output, everything else to
+//! standard error. This is the only place that prints.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{IsTerminal, Write};
+
+use csc_message::Message;
+
+/// A line of the result.
+pub fn result(line: &str) {
+    // A closed pipe (`| head`) is no failure of ours.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line about what is going on.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A failure.
+pub fn failure(message: &Message) {
+    note(&message.to_string());
+    tracing::error!("{message}");
+}
+
+/// Whether a person can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Whether progress can be drawn.
+pub fn can_draw() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Asks, and takes nothing but the word `yes` for a yes.
+pub fn ask_yes(question: &str) -> bool {
+    let mut answer = String::new();
+    let _ = write!(std::io::stderr(), "{question} Type yes to go on: ");
+    let _ = std::io::stderr().flush();
+    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("yes")
+}
