@@ -33,6 +33,18 @@ pub enum Source {
     Toml(PathBuf),
 }
 
+impl Source {
+    /// The stronger, the smaller.
+    fn rank(&self) -> u8 {
+        match self {
+            Source::Flag => 0,
+            Source::Environment(_) => 1,
+            Source::EnvFile(..) => 2,
+            Source::Toml(_) => 3,
+        }
+    }
+}
+
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -66,7 +78,7 @@ impl World<'static> {
     pub fn real() -> Self {
         World {
             environment: &|name| std::env::var(name).ok(),
-            working_dir: PathBuf::from("."),
+            working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             program_dir: std::env::current_exe()
                 .ok()
                 .and_then(|exe| exe.parent().map(Path::to_path_buf)),

@@ -286,7 +286,7 @@ pub(crate) fn plan_deletion(
 /// the plain one.
 fn full_forms(current: &Value, plain: Form, known: &Skeleton, exact: bool) -> Vec<Form> {
     let completed = known.complete(current);
-    if completed == *current || completed.to_string() == plain.text {
+    if completed == *current {
         return vec![plain];
     }
     let plain = Form {

@@ -366,12 +366,16 @@ impl Read<'_> {
         };
         let server = self.text(Key::Server);
         let database = self.text(Key::Database);
-        // What stands in a stronger source wins over a connection string in a weaker one.
-        let parsed = match (
-            self.config.filled(Key::DbConnectionString),
-            server,
-            database,
-        ) {
+        // SERVER and DATABASE from a stronger source go before a connection string.
+        let config = self.config;
+        let rank = |key| {
+            config
+                .filled(key)
+                .map_or(u8::MAX, |found| found.source.rank())
+        };
+        let stronger = rank(Key::Server).max(rank(Key::Database)) < rank(Key::DbConnectionString);
+        let string = config.filled(Key::DbConnectionString).filter(|_| !stronger);
+        let parsed = match (string, server, database) {
             (Some(found), _, _) => connection::parse_with(&found.value, &logon),
             (None, Some(server), Some(database)) => connection::from_server_and_database(
                 &server,

@@ -173,6 +173,25 @@ fn server_and_database_are_enough() {
         .unwrap_or_else(|e| panic!("{e:?}"));
     let target = settings.database.unwrap().redacted();
     assert!(target.contains("ESLLREPORTS04V"), "{target}");
+    place.file(
+        ".env",
+        "LA_CODE=201\nDB_CONNECTION_STRING=sqlite:x.db\nSERVER=a\n",
+    );
+    let args = ConfigArgs {
+        server: Some("strong".into()),
+        database: Some("d".into()),
+        ..ConfigArgs::default()
+    };
+    let database = |config: Config| {
+        let settings = config.settings(LIVE).unwrap_or_else(|e| panic!("{e:?}"));
+        settings.database.unwrap().redacted()
+    };
+    assert_eq!(database(place.config()), "sqlite:x.db");
+    let flags = database(place.load(&args));
+    assert!(
+        flags.contains("strong"),
+        "a flag goes before a file: {flags}"
+    );
     place.file(".env", "LA_CODE=201\nSERVER=s\n");
     assert_eq!(
         codes(place.config().settings(LIVE)),

@@ -1,0 +1,17 @@
+//! The built program against the simulator over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
+
+mod a_month;
+mod place;
+mod postgres;
+mod printed;
+mod replies;
+mod runs;
+mod safety_rules;
