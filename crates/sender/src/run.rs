@@ -12,7 +12,7 @@ use crate::deliver::{Delivery, End, State};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
-use crate::report::{Event, Preview, RunReport, Watch};
+use crate::report::{Event, Preview, RowList, RunReport, Watch};
 use crate::{RunOptions, Stop, reader};
 
 /// What a run works with.
@@ -63,7 +63,8 @@ impl Run {
     async fn send_all(&self, delivery: &mut Delivery<'_>, stop: Stop) -> Result<(), End> {
         self.store.shape().await.map_err(Message::from)?;
         self.store.lock().await.map_err(Message::from)?;
-        let purges = self.count_purges().await?;
+        let (purges, nothing_held) = self.count_purges().await?;
+        delivery.report.nothing_held = nothing_held;
         self.check_purges(purges).await?;
         let records = self
             .store
@@ -102,9 +103,6 @@ impl Run {
             };
             let Some(batch) = batch else { return Ok(()) };
             let batch = batch?;
-            for key in batch.nothing_held {
-                delivery.report.nothing_held.add(key.id());
-            }
             delivery.refuse_unfit(batch.unfit).await?;
             if !batch.unchanged.is_empty() {
                 delivery.record_unchanged(batch.unchanged).await?;
@@ -115,16 +113,18 @@ impl Run {
         }
     }
 
-    async fn count_purges(&self) -> Result<u64, Message> {
-        if self.store.count(Selection::Deletions).await? == 0 {
-            return Ok(0);
-        }
+    /// How many purges would go, and the deleted rows of whose children nothing is held.
+    async fn count_purges(&self) -> Result<(u64, RowList), Message> {
+        let (mut purges, mut nothing_held) = (0, RowList::default());
         let mut batches = reader::start(self.clone(), Selection::Deletions, None);
-        let mut purges = 0;
         while let Some(batch) = batches.recv().await {
-            purges += batch?.records.len() as u64;
+            let batch = batch?;
+            purges += batch.records.len() as u64;
+            for key in batch.nothing_held {
+                nothing_held.add(key.id());
+            }
         }
-        Ok(purges)
+        Ok((purges, nothing_held))
     }
 
     async fn check_purges(&self, purges: u64) -> Result<(), Message> {
