@@ -15,3 +15,4 @@ mod printed;
 mod replies;
 mod runs;
 mod safety_rules;
+mod validate;

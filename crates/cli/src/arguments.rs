@@ -44,6 +44,9 @@ pub enum Command {
     /// Send what is eligible in the staging table, and record what came of it
     #[command(alias = "run", after_help = EXIT_CODES)]
     Send(SendArgs),
+    /// Check every child's record against the payload rules; nothing is changed
+    #[command(after_help = "Exit code 1 where a record has errors.")]
+    Validate(ValidateArgs),
     /// Work with deltas
     #[command(subcommand)]
     Deltas(DeltasCommand),
@@ -105,6 +108,27 @@ pub struct SendArgs {
     /// Let so many purges of deleted children pass, where their ceiling stops the run
     #[arg(long, value_name = "N")]
     pub allow_purges: Option<u64>,
+}
+
+/// The forms of a validation's report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets
+    Csv,
+    /// For code scanners
+    Sarif,
+}
+
+/// `validate`.
+#[derive(Args)]
+pub struct ValidateArgs {
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
 }
 
 /// `deltas`.

@@ -7,6 +7,7 @@ mod init;
 mod send;
 mod simulator;
 mod status;
+mod validate;
 
 use std::future::Future;
 
@@ -29,6 +30,7 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
     };
     match arguments.command {
         Command::Send(args) => send::run(&context, &args),
+        Command::Validate(args) => validate::run(&context, &args),
         Command::Deltas(command) => deltas::run(&context, &command),
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),

@@ -19,7 +19,9 @@ pub mod finding;
 mod ids;
 pub mod meaning;
 pub mod record;
+pub mod report;
 pub mod rules;
+pub mod schema;
 mod shape;
 pub mod skeleton;
 

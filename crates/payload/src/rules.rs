@@ -12,6 +12,7 @@
 mod date;
 mod file;
 mod leaf;
+mod pattern;
 mod tree;
 mod walk;
 
@@ -60,44 +61,55 @@ impl Rules {
         let text = payload.trim();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match walk::walk(&self.record, text) {
-            Ok(walked) if walked.second_look => second_look(payload, walked.checked),
+            Ok(walked) if walked.second_look => second_look(payload, Some(walked.checked)),
             Ok(walked) => walked.checked,
-            Err(_) => second_look(payload, Checked::default()),
+            Err(_) => second_look(payload, None),
         }
     }
 }
 
 /// The walk does not look into what it doesn't know, nor say why a text is no
 /// JSON. Both are rare, and `Record` does, so it has the last word on them.
-fn second_look(payload: &str, mut checked: Checked) -> Checked {
-    match Record::parse(payload) {
-        Err(
-            fault @ (RecordFault::Blank | RecordFault::NotJson { .. } | RecordFault::ReservedKey),
-        ) => {
-            let mut alone = Checked::default();
-            alone.add(RuleId::NotJson.severity(), || {
-                of_record(RuleId::NotJson, fault.to_string())
-            });
-            alone
+fn second_look(payload: &str, walked: Option<Checked>) -> Checked {
+    let (rule, message, mut checked) = match (walked, Record::parse(payload)) {
+        // What is wrong has been found, with its place and item number.
+        (
+            Some(checked),
+            Ok(_)
+            | Err(
+                RecordFault::NotAnObject { .. }
+                | RecordFault::NoChildId(_)
+                | RecordFault::ChildIdNotText { .. },
+            ),
+        ) => return checked,
+        (Some(checked), Err(fault @ RecordFault::TwoChildIds)) => {
+            (RuleId::RepeatedId, fault.to_string(), checked)
         }
-        Err(RecordFault::TwoChildIds) => {
-            checked.add(RuleId::RepeatedId.severity(), || {
-                of_record(RuleId::RepeatedId, RecordFault::TwoChildIds.to_string())
-            });
-            checked
-        }
-        // The walk has found these, with their place and item number.
-        Err(
-            RecordFault::NotAnObject { .. }
-            | RecordFault::NoChildId(_)
-            | RecordFault::ChildIdNotText { .. },
+        (
+            Some(_),
+            Err(
+                fault @ (RecordFault::Blank
+                | RecordFault::NotJson { .. }
+                | RecordFault::ReservedKey),
+            ),
         )
-        | Ok(_) => checked,
-    }
+        | (None, Err(fault)) => (RuleId::NotJson, fault.to_string(), Checked::default()),
+        (None, Ok(_)) => {
+            let message = "the payload cannot be read".to_owned();
+            (RuleId::NotJson, message, Checked::default())
+        }
+    };
+    checked.add(rule.severity(), || of_record(rule, message));
+    checked
 }
 
-/// A finding about the record as a whole.
+/// A finding about the record as a whole. A fault names the payload, a finding's
+/// message only what is the matter with its place.
 fn of_record(rule: RuleId, message: String) -> Finding {
+    let message = match message.strip_prefix("the payload ") {
+        Some(rest) => rest.to_owned(),
+        None => message,
+    };
     Finding::from(Found {
         rule,
         item: None,

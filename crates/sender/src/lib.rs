@@ -15,6 +15,7 @@ mod report;
 mod retry;
 mod run;
 mod stop;
+mod validate;
 
 pub use journal::Journal;
 pub use ledger::{Held, Ledger};
@@ -26,3 +27,4 @@ pub use report::{Event, Failure, Preview, RowList, RunReport, Watch};
 pub use retry::{NextTry, RetryPolicy};
 pub use run::{PreparedDeltas, Run, send_one};
 pub use stop::{Stop, Stopper};
+pub use validate::validate;

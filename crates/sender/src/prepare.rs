@@ -4,6 +4,7 @@ use csc_message::Message;
 use csc_payload::Record;
 use csc_payload::finding::Severity;
 use csc_payload::rules::Rules;
+use csc_payload::schema::Schema;
 use csc_staging::{RowKey, Selection, StagedRow};
 use serde_json::Value;
 
@@ -53,6 +54,8 @@ impl Reason {
 pub struct Checks {
     /// Ours, or the authority's own file.
     pub rules: Rules,
+    /// The DfE's own schema, where it is given: applied beside the rules.
+    pub schema: Option<Schema>,
     /// STRICT: warnings are errors.
     pub strict: bool,
 }
@@ -60,7 +63,10 @@ pub struct Checks {
 impl Checks {
     /// What there is to say about a payload.
     pub fn check(&self, payload: &str) -> csc_payload::finding::Checked {
-        let checked = self.rules.check(payload);
+        let mut checked = self.rules.check(payload);
+        if let Some(schema) = &self.schema {
+            checked = checked.and(schema.check(payload));
+        }
         if self.strict {
             checked.strict()
         } else {
@@ -92,6 +98,24 @@ pub(crate) struct Unfit {
     pub(crate) words: String,
 }
 
+/// A run goes over the table twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Deleted children, for purges.
+    Deletions,
+    /// Everything else that may be sent.
+    Records,
+}
+
+impl Pass {
+    pub(crate) fn selection(self) -> Selection {
+        match self {
+            Pass::Deletions => Selection::Deletions,
+            Pass::Records => Selection::Records,
+        }
+    }
+}
+
 /// What is to be done for a row.
 pub(crate) enum Ready {
     Plan(Plan),
@@ -106,18 +130,18 @@ struct Opened {
     response: Option<String>,
 }
 
-/// Prepares rows of one selection, in their order.
+/// Prepares rows of one pass, in their order.
 pub(crate) fn prepare(
     rows: Vec<StagedRow>,
-    selection: Selection,
+    pass: Pass,
     ledger: Option<&Ledger>,
     options: &RunOptions,
 ) -> Result<Vec<Ready>, Message> {
     let opened: Vec<Result<Opened, Option<Unfit>>> = rows
         .into_iter()
-        .map(|row| match selection {
-            Selection::Records => open_record(row, options).map_err(Some),
-            Selection::Deletions => open_deletion(row).ok_or(None),
+        .map(|row| match pass {
+            Pass::Records => open_record(row, options).map_err(Some),
+            Pass::Deletions => open_deletion(row).ok_or(None),
         })
         .collect();
     let children: Vec<&str> = opened
@@ -134,8 +158,8 @@ pub(crate) fn prepare(
         .filter_map(|row| match row {
             Ok(row) => {
                 let held = known.get(row.record.la_child_id());
-                Some(Ready::Plan(match selection {
-                    Selection::Records => plan_record(
+                Some(Ready::Plan(match pass {
+                    Pass::Records => plan_record(
                         Sources {
                             key: row.key,
                             record: &row.record,
@@ -146,7 +170,7 @@ pub(crate) fn prepare(
                         options.payloads,
                         options.resync,
                     ),
-                    Selection::Deletions => plan_deletion(
+                    Pass::Deletions => plan_deletion(
                         row.key,
                         &row.record,
                         row.previous.as_ref(),

@@ -1,12 +1,12 @@
 //! Rows become batches while the batch before is under way.
 
 use csc_message::Message;
-use csc_staging::{PageLimits, PageRequest, RowKey, Selection};
+use csc_staging::{PageLimits, PageRequest, RowKey};
 use jiff::civil::DateTime;
 use tokio::sync::mpsc;
 
 use crate::plan::{Plan, Prepared};
-use crate::prepare::{Ready, Unfit, prepare};
+use crate::prepare::{Pass, Ready, Unfit, prepare};
 use crate::{Run, RunOptions};
 
 /// One page: large enough that a table is read in few queries, small enough that
@@ -58,16 +58,16 @@ impl Batch {
 
 type Sender = mpsc::Sender<Result<Batch, Message>>;
 
-/// Reads the rows of a selection in order of id, `limit` at most, and hands on batches.
+/// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
 /// At most one waits, one is being made, and one page is held.
 pub(crate) fn start(
     run: Run,
-    selection: Selection,
+    pass: Pass,
     limit: Option<u64>,
 ) -> mpsc::Receiver<Result<Batch, Message>> {
     let (sender, batches) = mpsc::channel(1);
     tokio::spawn(async move {
-        if let Err(error) = read(&run, selection, limit, &sender).await {
+        if let Err(error) = read(&run, pass, limit, &sender).await {
             // Nobody listens any more when the run has ended.
             let _ = sender.send(Err(error)).await;
         }
@@ -75,12 +75,7 @@ pub(crate) fn start(
     batches
 }
 
-async fn read(
-    run: &Run,
-    selection: Selection,
-    limit: Option<u64>,
-    sender: &Sender,
-) -> Result<(), Message> {
+async fn read(run: &Run, pass: Pass, limit: Option<u64>, sender: &Sender) -> Result<(), Message> {
     let mut after = i64::MIN;
     let mut left = limit.unwrap_or(u64::MAX);
     let mut batch = Batch::default();
@@ -89,10 +84,10 @@ async fn read(
         let mut page = run
             .store
             .page(PageRequest {
-                selection,
+                selection: pass.selection(),
                 after,
                 limits: PageLimits { rows, ..PAGE },
-                with_previous: selection == Selection::Deletions || run.options.needs_previous(),
+                with_previous: pass == Pass::Deletions || run.options.needs_previous(),
             })
             .await?;
         let Some(last) = page.last() else { break };
@@ -101,7 +96,7 @@ async fn read(
         while !page.is_empty() {
             let rest = page.split_off(run.options.batch_size.min(page.len()));
             let chunk = std::mem::replace(&mut page, rest);
-            for ready in prepare(chunk, selection, run.ledger.as_ref(), &run.options)? {
+            for ready in prepare(chunk, pass, run.ledger.as_ref(), &run.options)? {
                 let full = match ready {
                     Ready::Plan(Plan::Post(record)) => {
                         let full = !batch.has_room(&record, &run.options);

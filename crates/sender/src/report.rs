@@ -6,9 +6,9 @@ use std::time::Duration;
 use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_receiver::body_of;
-use csc_staging::Selection;
 
 use crate::plan::FormKind;
+use crate::prepare::Pass;
 use crate::reader::Batch;
 use crate::{Mode, Reason};
 
@@ -98,7 +98,7 @@ pub struct Preview {
 }
 
 impl Preview {
-    pub(crate) fn add(&mut self, batch: Batch, selection: Selection) {
+    pub(crate) fn add(&mut self, batch: Batch, pass: Pass) {
         self.unchanged += batch.unchanged.len() as u64;
         for row in batch.unfit {
             self.refused
@@ -109,7 +109,7 @@ impl Preview {
         if batch.records.is_empty() {
             return;
         }
-        if self.first_shape.is_none() && selection == Selection::Records {
+        if self.first_shape.is_none() && pass == Pass::Records {
             self.first_shape = batch
                 .records
                 .first()

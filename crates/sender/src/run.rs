@@ -12,6 +12,7 @@ use crate::deliver::{Delivery, End, State};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
+use crate::prepare::Pass;
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
 use crate::{RunOptions, Stop, reader};
 
@@ -77,23 +78,22 @@ impl Run {
         delivery.tell(Event::Begun { eligible });
         // Purges first: where a child has moved to another row, its record comes after.
         if purges > 0 {
-            self.deliver_all(delivery, Selection::Deletions, self.options.limit, &stop)
+            self.deliver_all(delivery, Pass::Deletions, self.options.limit, &stop)
                 .await?;
         }
         let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
-        self.deliver_all(delivery, Selection::Records, left, &stop)
-            .await
+        self.deliver_all(delivery, Pass::Records, left, &stop).await
     }
 
     async fn deliver_all(
         &self,
         delivery: &mut Delivery<'_>,
-        selection: Selection,
+        pass: Pass,
         limit: Option<u64>,
         stop: &Stop,
     ) -> Result<(), End> {
         let mut stop = stop.clone();
-        let mut batches = reader::start(self.clone(), selection, limit);
+        let mut batches = reader::start(self.clone(), pass, limit);
         loop {
             // A stop between two batches is not kept waiting by a slow query.
             let batch = tokio::select! {
@@ -116,7 +116,7 @@ impl Run {
     /// How many purges would go, and the deleted rows of whose children nothing is held.
     async fn count_purges(&self) -> Result<(u64, RowList), Message> {
         let (mut purges, mut nothing_held) = (0, RowList::default());
-        let mut batches = reader::start(self.clone(), Selection::Deletions, None);
+        let mut batches = reader::start(self.clone(), Pass::Deletions, None);
         while let Some(batch) = batches.recv().await {
             let batch = batch?;
             purges += batch.records.len() as u64;
@@ -157,14 +157,14 @@ impl Run {
     pub async fn preview(&self) -> Result<Preview, Message> {
         self.store.shape().await?;
         let mut preview = Preview::default();
-        for selection in [Selection::Deletions, Selection::Records] {
+        for pass in [Pass::Deletions, Pass::Records] {
             let limit = self
                 .options
                 .limit
                 .map(|limit| limit.saturating_sub(preview.purges));
-            let mut batches = reader::start(self.clone(), selection, limit);
+            let mut batches = reader::start(self.clone(), pass, limit);
             while let Some(batch) = batches.recv().await {
-                preview.add(batch?, selection);
+                preview.add(batch?, pass);
             }
         }
         Ok(preview)
@@ -177,8 +177,8 @@ impl Run {
         self.store.shape().await?;
         self.store.lock().await?;
         let mut done = PreparedDeltas::default();
-        for selection in [Selection::Deletions, Selection::Records] {
-            let mut batches = reader::start(self.clone(), selection, self.options.limit);
+        for pass in [Pass::Deletions, Pass::Records] {
+            let mut batches = reader::start(self.clone(), pass, self.options.limit);
             while let Some(batch) = batches.recv().await {
                 let batch = batch?;
                 done.unfit += batch.unfit.len() as u64;

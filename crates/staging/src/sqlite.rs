@@ -253,6 +253,9 @@ impl Inner {
                 eligible = eligible_words(),
             ),
             Selection::Deletions => format!("lower(trim(t.row_state)) = '{deleted}'"),
+            Selection::Children => {
+                format!("lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'")
+            }
         };
         format!("t.id > ?1 AND {wanted} {newest}")
     }

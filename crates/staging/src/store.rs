@@ -30,6 +30,9 @@ pub enum Selection {
     Records,
     /// State deleted, whatever the status, and the newest row of its child.
     Deletions,
+    /// The newest row of each child that is not deleted, whatever its status and payload:
+    /// what was sent or will be.
+    Children,
 }
 
 /// One page.

@@ -1,10 +1,12 @@
 //! `send`: one run.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_payload::rules::Rules;
+use csc_payload::schema::Schema;
 use csc_receiver::{Client, ClientOptions, CurlTransport, ProxyOptions, Transport};
 use csc_sender_run::{
     Checks, Gap, Journal, Ledger, Mode, Payloads, RetryPolicy, Run, RunOptions, send_one,
@@ -311,26 +313,43 @@ pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<M
 
 /// The payload rules in force.
 pub fn checks(settings: &Settings) -> Result<Checks, Vec<Message>> {
-    let rules = match &settings.rules_file {
-        None => Rules::embedded(),
-        Some(path) => {
-            let faulty = |why: String| {
-                vec![Message::new(
-                    214,
-                    format!("Cannot use the payload rules {}", path.display()),
-                    why,
-                    "correct RULES_FILE, or leave it away for the built-in rules",
-                )]
-            };
-            let text = std::fs::read_to_string(path).map_err(|e| faulty(e.to_string()))?;
-            Rules::from_json(&text).map_err(|fault| faulty(fault.to_string()))?
+    let mut faults = Vec::new();
+    let mut read = |path: &Path, what: &str, next: &str, load: &mut Load<'_>| {
+        let loaded = std::fs::read_to_string(path)
+            .map_err(|e| e.to_string())
+            .and_then(|text| load(&text));
+        if let Err(why) = loaded {
+            let what = format!("Cannot use the {what} {}", path.display());
+            faults.push(Message::new(214, what, why, next));
         }
     };
+    let (mut rules, mut schema) = (None, None);
+    if let Some(path) = &settings.rules_file {
+        let next = "correct RULES_FILE, or leave it away for the built-in rules";
+        read(path, "payload rules", next, &mut |text| {
+            rules = Some(Rules::from_json(text).map_err(|fault| fault.to_string())?);
+            Ok(())
+        });
+    }
+    if let Some(path) = &settings.schema_file {
+        let next = "name the openapi.json of the DfE API portal in SCHEMA_FILE, or leave it away";
+        read(path, "schema", next, &mut |text| {
+            schema = Some(Schema::from_openapi(text).map_err(|fault| fault.to_string())?);
+            Ok(())
+        });
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
     Ok(Checks {
-        rules,
+        rules: rules.unwrap_or_else(Rules::embedded),
+        schema,
         strict: settings.strict,
     })
 }
+
+/// Takes a file's text.
+type Load<'a> = dyn FnMut(&str) -> Result<(), String> + 'a;
 
 fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
     let la_code = settings

@@ -95,6 +95,15 @@ pub struct ConfigArgs {
         hide_short_help = true
     )]
     pub rules: Option<String>,
+    /// SCHEMA_FILE: the DfE's own openapi.json, applied beside the payload rules
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        alias = "schema-file",
+        hide_short_help = true
+    )]
+    pub schema: Option<String>,
     /// STATE_DIR
     #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
     pub state_dir: Option<String>,
@@ -143,6 +152,7 @@ impl ConfigArgs {
             (Key::EndpointKind, &self.endpoint_kind),
             (Key::Strict, &self.strict),
             (Key::RulesFile, &self.rules),
+            (Key::SchemaFile, &self.schema),
             (Key::StateDir, &self.state_dir),
             (Key::Journal, &self.journal),
             (Key::LogFile, &self.log_file),

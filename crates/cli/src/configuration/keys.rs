@@ -24,6 +24,7 @@ pub enum Key {
     FullPurges,
     Strict,
     RulesFile,
+    SchemaFile,
     BatchSize,
     MaxBatchBytes,
     ApiTimeout,
@@ -89,7 +90,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 34] = [
+pub static KEYS: [KeyInfo; 35] = [
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -241,6 +242,14 @@ pub static KEYS: [KeyInfo; 34] = [
         RUN,
         "",
         "your own payload rules instead of the built-in ones",
+    ),
+    info(
+        Key::SchemaFile,
+        "SCHEMA_FILE",
+        &["SCHEMA"],
+        RUN,
+        "",
+        "the DfE's own openapi.json, applied beside the payload rules",
     ),
     info(
         Key::BatchSize,

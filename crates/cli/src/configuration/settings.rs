@@ -88,6 +88,8 @@ pub struct Settings {
     pub strict: bool,
     /// RULES_FILE.
     pub rules_file: Option<PathBuf>,
+    /// SCHEMA_FILE.
+    pub schema_file: Option<PathBuf>,
     /// BATCH_SIZE.
     pub batch_size: usize,
     /// MAX_BATCH_BYTES.
@@ -172,6 +174,7 @@ impl Config {
             full_purges: read.boolean(Key::FullPurges, true),
             strict: read.boolean(Key::Strict, false),
             rules_file: read.path(Key::RulesFile),
+            schema_file: read.path(Key::SchemaFile),
             batch_size: read.number(Key::BatchSize, 100, 1..=100) as usize,
             max_batch_bytes: read.bytes(Key::MaxBatchBytes, 8 << 20),
             api_timeout: Duration::from_secs(read.number(Key::ApiTimeout, 30, 5..=120)),

@@ -97,6 +97,7 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::DbUser
         | Key::DbPassword
         | Key::RulesFile
+        | Key::SchemaFile
         | Key::Proxy
         | Key::AllowedHosts
         | Key::EndpointKind

@@ -318,6 +318,20 @@ fn unknown_keys_are_treated_by_what_they_are() {
 }
 
 #[test]
+fn an_unknown_array_that_goes_by_another_id_is_replaced() {
+    let visits = child(
+        json!({"visits": [{"visit_id": 1, "a": 1}, {"visit_id": 2}]}),
+        json!({}),
+    );
+    let stays = child(json!({"visits": [{"stay_id": 1, "a": 1}]}), json!({}));
+    let delta = delta(&visits, &stays).unwrap();
+    assert_eq!(
+        delta["visits"],
+        json!([{"stay_id": 1, "a": 1, "purge": false}])
+    );
+}
+
+#[test]
 fn a_number_in_a_delta_is_spelled_as_in_the_record() {
     let with = |number: &str| -> Value {
         serde_json::from_str(&format!(r#"{{"la_child_id":"1","n":{number}}}"#)).unwrap()

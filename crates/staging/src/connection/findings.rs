@@ -123,7 +123,10 @@ impl Findings {
 
     /// The string's grammar is broken; `part` says where without quoting it.
     pub(super) fn not_readable(&mut self, part: &str, why: &str, next: &str) {
-        let what = format!("The connection string cannot be read: {part}");
+        let what = match self.subject {
+            Subject::ConnectionString => format!("The connection string cannot be read: {part}"),
+            Subject::ServerAndDatabase => format!("SERVER and DATABASE cannot be used: {part}"),
+        };
         self.fault(NOT_READABLE, what, why, next);
     }
 

@@ -87,6 +87,14 @@ fn a_server_and_a_database_are_enough() {
         faults[0].what(),
         "SERVER and DATABASE come with no password"
     );
+    // A whole connection string in the place of a server's name.
+    let faults =
+        from_server_and_database("Server=h;Uid=u;Pwd=CANARY7", "d", None, None).unwrap_err();
+    assert_eq!(
+        faults[0].what(),
+        "SERVER and DATABASE cannot be used: the value of SERVER goes on too far"
+    );
+    assert!(!format!("{faults:?}").contains("CANARY7"));
     let faults = from_server_and_database("h:1433", " ", None, None).unwrap_err();
     let what: Vec<&str> = faults.iter().map(Message::what).collect();
     assert_eq!(

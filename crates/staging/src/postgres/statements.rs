@@ -11,6 +11,7 @@ const RESPONSE_READ: usize = 64;
 pub(super) struct Statements {
     records: Selected,
     deletions: Selected,
+    children: Selected,
     pub(super) record: String,
     pub(super) write_partials: String,
     pub(super) stage: String,
@@ -33,6 +34,7 @@ impl Statements {
         Statements {
             records: made.selected(Selection::Records),
             deletions: made.selected(Selection::Deletions),
+            children: made.selected(Selection::Children),
             record: made.record(),
             write_partials: made.write_partials(),
             stage: made.stage(),
@@ -46,6 +48,7 @@ impl Statements {
         match selection {
             Selection::Records => &self.records,
             Selection::Deletions => &self.deletions,
+            Selection::Children => &self.children,
         }
     }
 }
@@ -110,6 +113,9 @@ impl Made<'_> {
                 )
             }
             Selection::Deletions => format!("lower(btrim(t.row_state::text)) = '{deleted}'"),
+            Selection::Children => {
+                format!("lower(btrim(coalesce(t.row_state::text, ''))) <> '{deleted}'")
+            }
         };
         // An id may be INT or BIGINT: the parameter is cast, so that it is not taken for
         // the column's own type.

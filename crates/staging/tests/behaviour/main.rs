@@ -41,6 +41,7 @@ macro_rules! behaves {
                 rows_that_were_never_sent_are_no_last_submission
                 staged_rows_are_new_and_pending
                 deleted_rows_are_read_apart_whatever_their_status
+                every_child_that_is_not_deleted_is_read_for_a_check
                 a_purge_is_recorded_and_the_row_stays_deleted
                 deltas_are_written_only_to_rows_that_are_as_they_were_read
                 a_table_that_is_missing_or_lacks_a_column_is_named

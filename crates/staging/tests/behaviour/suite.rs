@@ -907,3 +907,29 @@ pub async fn deltas_are_written_only_to_rows_that_are_as_they_were_read(place: &
     );
     assert_eq!(place.text("partial_json_payload", same).await, None);
 }
+
+pub async fn every_child_that_is_not_deleted_is_read_for_a_check(place: &Place) {
+    let sent = place
+        .insert(Some("A"), &payload(1), "Sent", "Unchanged")
+        .await;
+    let odd = place.insert(Some("B"), &payload(2), "queued", "").await;
+    place
+        .insert(Some("C"), &payload(3), "Pending", "deleted")
+        .await;
+    let mut expected = vec![sent, odd];
+    if !place.made.unique_person {
+        place.insert(Some("D"), &payload(4), "Pending", "New").await;
+        expected.push(place.insert(Some("D"), &payload(5), "Sent", "New").await);
+    }
+    let request = PageRequest {
+        selection: Selection::Children,
+        ..records(i64::MIN, ALL)
+    };
+    let rows = place.store.page(request).await.unwrap();
+    let ids: Vec<i64> = rows.iter().map(|row| row.key.id()).collect();
+    assert_eq!(ids, expected);
+    assert_eq!(
+        place.store.count(Selection::Children).await.unwrap(),
+        ids.len() as u64
+    );
+}

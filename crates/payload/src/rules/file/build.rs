@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{BirthRow, Contents, ExclusiveRow, Faults, OrderRow, Row, RowKind};
+use super::Faults;
+use super::entries::{BirthRow, Contents, ExclusiveRow, OrderRow, Row, RowKind};
 use crate::ids::ID_ARRAYS;
 use crate::rules::leaf::Leaf;
 use crate::rules::tree::{
@@ -77,10 +78,9 @@ fn checked_orders(
     faults: &mut Faults,
 ) -> Vec<(String, String, String)> {
     for row in &rows {
-        for path in [row.start, row.end] {
-            needs_date(&row.place, path, paths, faults);
-        }
-        if parent(row.start) != parent(row.end) {
+        let start = needs_date(&row.place, row.start, paths, faults);
+        let end = needs_date(&row.place, row.end, paths, faults);
+        if start && end && parent(row.start) != parent(row.end) {
             faults.add(&row.place, "start and end are not in the same object");
         }
     }
@@ -127,6 +127,7 @@ fn checked_exclusive(
         for path in row.paths.iter().filter(|path| !paths.contains_key(**path)) {
             faults.add(&row.place, format!("{path} is none of fields"));
         }
+        // Two different ones are needed, and one named twice is a slip.
         let distinct: HashSet<&&str> = row.paths.iter().collect();
         if distinct.len() < 2 || distinct.len() < row.paths.len() {
             faults.add(&row.place, "needs two or more different paths");
@@ -147,12 +148,14 @@ fn checked_exclusive(
         .collect()
 }
 
-fn needs_date(place: &str, path: &str, paths: &Paths, faults: &mut Faults) {
+/// Whether a path is a date's; a fault where it is not.
+fn needs_date(place: &str, path: &str, paths: &Paths, faults: &mut Faults) -> bool {
     match paths.get(path) {
-        Some(true) => {}
+        Some(true) => return true,
         Some(false) => faults.add(place, format!("{path} is not a date")),
         None => faults.add(place, format!("{path} is none of fields")),
     }
+    false
 }
 
 /// An object that is being put together.
