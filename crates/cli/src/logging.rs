@@ -3,10 +3,11 @@
 //! Only our own crates are heard. A database driver at its debug level writes the
 //! values of a statement's parameters, which are children's records.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::Path;
 
 use csc_message::Message;
+use csc_staging::owner_only;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
@@ -57,11 +58,7 @@ fn ours(level: LevelFilter) -> Targets {
 
 /// The log is for its owner alone.
 fn open(path: &Path) -> Result<File, Message> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|e| {
+    owner_only().create(true).append(true).open(path).map_err(|e| {
         Message::new(
             203,
             format!("Cannot write the log {}", path.display()),

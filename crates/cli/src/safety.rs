@@ -210,7 +210,8 @@ mod tests {
         let real = Some("ssd_api_data_staging");
         let anon = Some("s.SSD_api_data_staging_ANON");
         let odd = "https://pp-api.education.gov.uk/elsewhere/1";
-        let table: &[(&str, Option<&str>, Option<EndpointKind>, &[u16])] = &[
+        type Case<'a> = (&'a str, Option<&'a str>, Option<EndpointKind>, &'a [u16]);
+        let table: &[Case<'_>] = &[
             (TEST, anon, None, &[]),
             (LIVE, real, None, &[]),
             (TEST, real, None, &[612]),

@@ -11,6 +11,7 @@
 pub mod connection;
 mod ddl;
 mod error;
+mod owner;
 mod postgres;
 mod row;
 mod shape;
@@ -21,6 +22,7 @@ mod table_name;
 pub use connection::ConnectionTarget;
 pub use ddl::{Dialect, create_sql};
 pub use error::{StoreError, StoreErrorKind};
+pub use owner::owner_only;
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
 pub use store::{

@@ -4,7 +4,7 @@
 //! read to its end before anything else is done, so no read lock is held while
 //! the receiver is waited for.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::connection::SqlitePath;
 use crate::ddl::{Dialect, create_sql, quoted};
+use crate::owner::owner_only;
 use crate::store::{eligible_words, no_partial_column};
 use crate::{
     Column, Created, NewRow, Outcome, PageRequest, RowKey, RowState, Selection, StagedRow,
@@ -642,15 +643,6 @@ fn create_for_owner(file: &Path) -> Result<(), StoreError> {
                 ),
             )
         })
-}
-
-/// Files are created for the owner alone: they hold children's records.
-fn owner_only() -> OpenOptions {
-    #[cfg_attr(not(unix), allow(unused_mut))]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 fn lock_path(database: &Path, table: &TableName) -> PathBuf {

@@ -1,12 +1,13 @@
 //! `demo`: the whole way, with fake children, on this machine alone.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use csc_message::{Exit, Message};
 use csc_payload::{Fakes, meaning_hash};
 use csc_simulator::{Settings, Simulator};
 use csc_staging::connection::{ConnectionTarget, SqlitePath};
-use csc_staging::{NewRow, StagingStore, TableName, connect_creating};
+use csc_staging::{NewRow, StagingStore, TableName, connect_creating, owner_only};
 
 use super::{Context, Outcome, send, simulator};
 use crate::arguments::{DemoArgs, SendArgs};
@@ -152,7 +153,11 @@ fn write_env(folder: &Path, receiver: &str) -> Result<PathBuf, Vec<Message>> {
         folder.join("children.db").display(),
         folder.join("state").display(),
     );
-    std::fs::write(&path, text)
+    owner_only()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .map(|()| path)
         .map_err(|e| vec![cannot(folder, "write the settings", &e)])
 }

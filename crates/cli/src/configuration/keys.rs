@@ -3,7 +3,8 @@
 
 /// A setting. Spelled as in the reference's API configuration page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)] // KEYS says what each is for
+// KEYS says what each is for, and SUPPLIER_KEY is the reference's own name.
+#[allow(missing_docs, clippy::enum_variant_names)]
 pub enum Key {
     ApiEndpoint,
     SupplierKey,

@@ -138,8 +138,12 @@ impl FieldSet {
 
     /// The fields of this set that are not in the other, in order.
     pub(super) fn without(self, other: FieldSet) -> impl Iterator<Item = usize> {
-        let left = self.0 & !other.0;
-        (0..FIELDS_PER_OBJECT).filter(move |field| left & (1 << field) != 0)
+        let mut left = self.0 & !other.0;
+        std::iter::from_fn(move || {
+            let lowest = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            (lowest < FIELDS_PER_OBJECT).then_some(lowest)
+        })
     }
 
     /// The fields, in order.
