@@ -25,7 +25,8 @@ fn a_live_run_with_refusals() {
     );
     printed!("live_run_with_refusals", place.live(&[]), &place);
     printed!("live_run_as_json", place.live(&["--json"]), &place);
-    printed!("nothing_to_send", Place::new(0, &[]).live(&[]), &place);
+    let empty = Place::new(0, &[]);
+    printed!("nothing_to_send", empty.live(&[]), &empty);
 }
 
 #[test]

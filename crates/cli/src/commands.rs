@@ -54,7 +54,11 @@ impl Context<'_> {
 
     fn start_log(&self, settings: &crate::configuration::Settings) -> Result<(), Vec<Message>> {
         let verbose = if settings.debug { 2 } else { self.verbose };
-        logging::start(verbose, settings.log_file.as_deref()).map_err(|e| vec![e])
+        logging::start(verbose, settings.log_file.as_deref()).map_err(|e| vec![e])?;
+        for warning in &settings.warnings {
+            console::note(&format!("note: {warning}"));
+        }
+        Ok(())
     }
 }
 

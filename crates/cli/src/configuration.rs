@@ -2,11 +2,13 @@
 //! `csc-sender.toml`, then the defaults.
 
 mod args;
+mod database;
 mod env_file;
 mod keys;
 mod placeholder;
 mod settings;
 mod show;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,13 +36,12 @@ pub enum Source {
 }
 
 impl Source {
-    /// The stronger, the smaller.
-    fn rank(&self) -> u8 {
+    /// Where a relative path in it starts: a file's own folder, since a scheduled task
+    /// starts in System32.
+    fn base(&self) -> &Path {
         match self {
-            Source::Flag => 0,
-            Source::Environment(_) => 1,
-            Source::EnvFile(..) => 2,
-            Source::Toml(_) => 3,
+            Source::Flag | Source::Environment(_) => Path::new(""),
+            Source::EnvFile(path, _) | Source::Toml(path) => path.parent().unwrap_or(Path::new("")),
         }
     }
 }
@@ -48,7 +49,7 @@ impl Source {
 impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Source::Flag => f.write_str("a flag"),
+            Source::Flag => f.write_str("the flag"),
             Source::Environment(name) => write!(f, "the environment ({name})"),
             Source::EnvFile(path, line) => write!(f, "{}, line {line}", path.display()),
             Source::Toml(path) => write!(f, "{}", path.display()),
@@ -143,6 +144,10 @@ impl Config {
     }
 
     fn add(&mut self, key: Key, source: Source, value: String) {
+        // A setting left blank is one that is not set, wherever it stands.
+        if value.trim().is_empty() {
+            return;
+        }
         self.found
             .entry(key)
             .or_default()
@@ -203,12 +208,7 @@ impl Config {
         for line in lines {
             match Key::find(&line.name) {
                 Some(key) => chosen.entry(key).or_default().push(line),
-                None => self.notes.push(format!(
-                    "{}, line {}: {} is no setting of csc-sender and is left alone",
-                    path.display(),
-                    line.number,
-                    line.name
-                )),
+                None => self.notes.push(foreign_key(path, &line)),
             }
         }
         for (key, mut lines) in chosen {
@@ -277,25 +277,50 @@ impl Config {
     }
 }
 
-fn unknown_key(path: &Path, name: &str) -> Message {
-    let near = KEYS
-        .iter()
+/// A key of another program's, or a slip of the pen. What doesn't look like a
+/// variable's name is not repeated: it may be a line of somebody's secret.
+fn foreign_key(path: &Path, line: &env_file::Line) -> String {
+    let is_name = line.name.len() <= 40
+        && line
+            .name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        && (line.name.contains('_') || line.name.chars().all(|c| c.is_ascii_uppercase()));
+    let shown = if is_name { &line.name } else { "its key" };
+    let place = format!("{}, line {}", path.display(), line.number);
+    match near(&line.name) {
+        Some(near) => format!("{place}: {shown} is no setting of csc-sender; did you mean {near}?"),
+        None => format!("{place}: {shown} is no setting of csc-sender and is left alone"),
+    }
+}
+
+/// The setting that somebody may have meant who wrote this name.
+fn near(name: &str) -> Option<&'static str> {
+    KEYS.iter()
         .map(|info| {
-            (
-                strsim::jaro_winkler(&info.name.to_lowercase(), &name.to_lowercase()),
-                info,
-            )
+            let likeness = strsim::jaro_winkler(&info.name.to_lowercase(), &name.to_lowercase());
+            (likeness, info.name)
         })
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        .filter(|(likeness, _)| *likeness > 0.9)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+fn unknown_key(path: &Path, name: &str) -> Message {
+    let is_bare = name.len() <= 40
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    // A quoted key can be anything.
+    let shown = if is_bare { name } else { "with an odd name" };
     Message::new(
         207,
         format!(
-            "{} has a setting {name}, which csc-sender does not know",
+            "{} has a setting {shown}, which csc-sender does not know",
             path.display()
         ),
-        match near {
-            Some((_, info)) => format!("did you mean {}?", info.name),
+        match near(name) {
+            Some(near) => format!("did you mean {near}?"),
             None => "its name is none of those that `csc-sender config show` lists".to_string(),
         },
         "correct the name, or take the line out",

@@ -12,7 +12,7 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
         Mode::Live => "sent",
     };
     let mut lines = vec![format!(
-        "{}: {} {verb}, {} refused, {} left of {} eligible, in {:.1} s with {} posts",
+        "{}: {} {verb}, {} refused, {} left of {} eligible, in {:.1} s with {}",
         if report.ended_by.is_some() || report.interrupted {
             "Stopped"
         } else {
@@ -23,7 +23,7 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
         report.left(),
         report.eligible,
         report.took.as_secs_f64(),
-        report.posts,
+        counted(report.posts, "post"),
     )];
     if report.eligible == 0 && report.ended_by.is_none() {
         lines.push("There was nothing to send.".into());
@@ -67,13 +67,7 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
         ));
     }
     if report.may_leave_remains.count > 0 {
-        lines.push(format!(
-            "  {} of children who were sent before, by somebody else or before this program kept its \
-             ledger ({}): what was removed since may have stayed at the receiver. \
-             `send --resync` purges and sends them anew.",
-            records(report.may_leave_remains.count),
-            rows(&report.may_leave_remains)
-        ));
+        lines.push(remains_line(&report.may_leave_remains));
     }
     if report.nothing_held.count > 0 {
         lines.push(format!(
@@ -154,9 +148,13 @@ pub fn message_json(message: &csc_message::Message) -> Value {
 /// What a dry run found, as lines.
 pub fn preview_lines(preview: &Preview) -> Vec<String> {
     let mut lines = vec![format!(
-        "Dry run: {} would go in {} batches ({} bytes). Nothing was sent, nothing was written.",
+        "Dry run: {} would go in {} ({} bytes). Nothing was sent, nothing was written.",
         records(preview.records),
-        preview.batches,
+        if preview.batches == 1 {
+            "1 batch".to_string()
+        } else {
+            format!("{} batches", preview.batches)
+        },
         preview.bytes
     )];
     if preview.deltas + preview.purges + preview.unchanged > 0 {
@@ -164,6 +162,9 @@ pub fn preview_lines(preview: &Preview) -> Vec<String> {
             "  {} deltas, {} purges of deleted children; {} unchanged rows need no post",
             preview.deltas, preview.purges, preview.unchanged
         ));
+    }
+    if preview.may_leave_remains.count > 0 {
+        lines.push(remains_line(&preview.may_leave_remains));
     }
     lines.extend(refused_lines(&preview.refused));
     if let Some(shape) = &preview.first_shape {
@@ -183,6 +184,7 @@ pub fn preview_json(preview: &Preview, place: &str, endpoint: Option<&str>) -> V
         "deltas": preview.deltas,
         "purges": preview.purges,
         "unchanged": preview.unchanged,
+        "may_leave_remains": rows_json(&preview.may_leave_remains),
         "batches": preview.batches,
         "bytes": preview.bytes,
         "refused_by_reason": reasons_json(&preview.refused),
@@ -238,16 +240,27 @@ fn failure_words(failure: &Failure) -> String {
     }
 }
 
+fn remains_line(found: &RowList) -> String {
+    format!(
+        "  {} of children who were sent before, by somebody else or before this program kept its \
+         ledger ({}): what was removed since may have stayed at the receiver. \
+         `send --resync` purges and sends them anew.",
+        records(found.count),
+        rows(found)
+    )
+}
+
 fn rows_word(count: u64) -> String {
-    match count {
-        1 => "1 row".into(),
-        count => format!("{count} rows"),
-    }
+    counted(count, "row")
 }
 
 fn records(count: u64) -> String {
+    counted(count, "record")
+}
+
+fn counted(count: u64, what: &str) -> String {
     match count {
-        1 => "1 record".into(),
-        count => format!("{count} records"),
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     }
 }

@@ -40,6 +40,13 @@ impl Message {
         }
     }
 
+    /// The same message about something that is named more closely.
+    #[must_use]
+    pub fn with_what(mut self, what: impl Into<String>) -> Self {
+        self.what = what.into();
+        self
+    }
+
     /// The message's number, e.g. `301` for `CSC0301`.
     pub fn code(&self) -> u16 {
         self.code

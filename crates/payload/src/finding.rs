@@ -2,8 +2,8 @@
 //!
 //! A finding says where it is, which rule is broken and what to do. It never
 //! holds a value of the payload: a text is named by its length, and a key or a
-//! code is shown only where it can't be about a person ([`key_may_be_shown`],
-//! [`code_may_be_shown`]). What a rule is called, how heavy it weighs and what
+//! code is shown only where it can't be about a person (`key_may_be_shown`,
+//! `code_may_be_shown`). What a rule is called, how heavy it weighs and what
 //! it means in general stands here; what its parameters are, in the rules file.
 
 mod rule;

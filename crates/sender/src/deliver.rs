@@ -132,8 +132,8 @@ impl Delivery<'_> {
 
     /// Posts a batch and records what came of it. The parts of a batch that was taken
     /// apart go first to last; what has to go in another form goes after them.
-    pub(crate) async fn deliver(&mut self, batch: Vec<Prepared>) -> Result<(), End> {
-        self.purge_before(&batch).await?;
+    pub(crate) async fn deliver(&mut self, mut batch: Vec<Prepared>) -> Result<(), End> {
+        self.purge_before(&mut batch).await?;
         let records = batch.len();
         let mut parts = vec![batch];
         let (mut accepted, mut unexplained) = (false, false);
@@ -230,7 +230,7 @@ impl Delivery<'_> {
 
     /// `--resync`: purges first, in a batch of their own, the children of whom something
     /// may have stayed. Their rows are not marked: the records follow.
-    async fn purge_before(&mut self, batch: &[Prepared]) -> Result<(), End> {
+    async fn purge_before(&mut self, batch: &mut [Prepared]) -> Result<(), End> {
         let purges: Vec<Prepared> = batch
             .iter()
             .filter_map(|record| {
@@ -259,15 +259,17 @@ impl Delivery<'_> {
         match posted {
             Ok(Posted::Accepted(receipts)) => {
                 self.report.resynced += purges.len() as u64;
-                self.settle_accepted(&purges, &receipts)
-            }
-            Ok(Posted::Malformed { .. } | Posted::TooLarge(_) | Posted::Whole { .. }) => {
-                // The record goes all the same; what it leaves behind is reported.
-                self.settle_not_accepted(&mut purges, in_doubt)?;
-                for purge in &purges {
-                    self.report.may_leave_remains.add(purge.key.id());
+                self.settle_accepted(&purges, &receipts)?;
+                for record in batch.iter_mut() {
+                    if record.purge_first.take().is_some() {
+                        record.may_leave_remains = false;
+                    }
                 }
                 Ok(())
+            }
+            Ok(Posted::Malformed { .. } | Posted::TooLarge(_) | Posted::Whole { .. }) => {
+                // The record goes all the same; what it may leave behind is reported.
+                self.settle_not_accepted(&mut purges, in_doubt)
             }
             Ok(Posted::Spent { message, .. }) => {
                 self.settle_not_accepted(&mut purges, in_doubt)?;
@@ -373,6 +375,7 @@ impl Delivery<'_> {
                         meaning: *meaning,
                         skeleton: record.may_become(),
                         receipt,
+                        may_have_remains: record.may_leave_remains,
                     },
                     LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
                 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use csc_message::Message;
 use csc_staging::owner_only;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::ledger::Ledger;
 
@@ -51,6 +51,10 @@ impl Journal {
                      la_code      TEXT NOT NULL,
                      confirmed_at TEXT NOT NULL,
                      PRIMARY KEY (endpoint, la_code)
+                 );
+                 CREATE TABLE IF NOT EXISTS good_run (
+                     place TEXT NOT NULL PRIMARY KEY,
+                     at    TEXT NOT NULL
                  )",
             )?;
             Ok(connection)
@@ -59,6 +63,58 @@ impl Journal {
             path: path.to_path_buf(),
             connection: Arc::new(Mutex::new(open().map_err(|e| unusable(e.to_string()))?)),
         })
+    }
+
+    /// Opens a journal to read what it knows, and changes nothing: for whoever may not
+    /// write to it. `None` where there is none.
+    pub fn open_to_read(path: &Path) -> Result<Option<Self>, Message> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let open = || -> rusqlite::Result<Connection> {
+            let connection = Connection::open_with_flags(
+                path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?;
+            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.query_row("SELECT count(*) FROM held_child", [], |_| Ok(()))?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| {
+            Message::new(
+                217,
+                format!("Cannot read the journal {}", path.display()),
+                error.to_string(),
+                "let this account read it and its folder, or name another with JOURNAL",
+            )
+        })?;
+        Ok(Some(Journal {
+            path: path.to_path_buf(),
+            connection: Arc::new(Mutex::new(connection)),
+        }))
+    }
+
+    /// Writes down that a live run from this place (a database and table) has ended well,
+    /// also where there was nothing to do.
+    pub fn note_good_run(&self, place: &str) -> Result<(), Message> {
+        self.connection()
+            .execute(
+                "INSERT INTO good_run VALUES (?1, ?2) ON CONFLICT DO UPDATE SET at = excluded.at",
+                (place, Timestamp::now().to_string()),
+            )
+            .map(|_| ())
+            .map_err(|e| refused(&self.path, &e))
+    }
+
+    /// When the last live run from this place ended well.
+    pub fn last_good_run(&self, place: &str) -> Result<Option<Timestamp>, Message> {
+        self.connection()
+            .query_row("SELECT at FROM good_run WHERE place = ?1", [place], |row| {
+                row.get::<_, String>(0)
+            })
+            .optional()
+            .map(|at| at.and_then(|at| at.parse().ok()))
+            .map_err(|e| refused(&self.path, &e))
     }
 
     /// The ledger of one authority at one endpoint.
@@ -189,6 +245,17 @@ mod tests {
         assert!(journal.is_confirmed("https://a", "201").unwrap());
         assert!(!journal.is_confirmed("https://b", "201").unwrap());
         assert!(!journal.is_confirmed("https://a", "202").unwrap());
+        assert_eq!(journal.last_good_run("here").unwrap(), None);
+        journal.note_good_run("here").unwrap();
+        let reading = Journal::open_to_read(&path).unwrap().unwrap();
+        assert!(reading.last_good_run("here").unwrap().is_some());
+        assert_eq!(reading.last_good_run("there").unwrap(), None);
+        assert!(reading.note_good_run("here").is_err());
+        assert!(
+            Journal::open_to_read(&folder.path().join("none.db"))
+                .unwrap()
+                .is_none()
+        );
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -28,6 +28,9 @@ pub struct Held {
     pub(crate) receipt: Option<(String, DateTime)>,
     /// What it may hold besides, since a reply was lost.
     pub(crate) in_doubt: Option<Skeleton>,
+    /// Whether it may hold something that the ledger does not know of: the child was sent
+    /// by somebody else, or before the ledger began. Only a purge ends that.
+    pub(crate) may_have_remains: bool,
 }
 
 /// What was last acknowledged.
@@ -60,6 +63,7 @@ pub(crate) enum Settlement {
         meaning: [u8; 32],
         skeleton: Skeleton,
         receipt: (String, DateTime),
+        may_have_remains: bool,
     },
     /// The receiver holds nothing of the child now.
     Purged { receipt: (String, DateTime) },
@@ -86,6 +90,7 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS held_child (
          receipt     TEXT,
          receipt_at  TEXT,
          in_doubt    TEXT,
+         remains     INTEGER NOT NULL DEFAULT 0,
          PRIMARY KEY (endpoint, la_code, la_child_id)
      ) WITHOUT ROWID";
 
@@ -96,7 +101,7 @@ impl Ledger {
     pub(crate) fn look_up(&self, children: &[&str]) -> Result<HashMap<String, Held>, Message> {
         self.with(|connection| {
             let mut statement = connection.prepare_cached(&format!(
-                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt
+                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains
                  FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
             ))?;
             let mut known = HashMap::new();
@@ -178,10 +183,11 @@ impl Ledger {
                         meaning,
                         skeleton,
                         receipt: (receipt, at),
+                        may_have_remains,
                     } => transaction
                         .prepare_cached(&format!(
                             "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
-                                 meaning = ?4, skeleton = ?5, receipt = ?6, receipt_at = ?7
+                                 meaning = ?4, skeleton = ?5, receipt = ?6, receipt_at = ?7, remains = ?8
                              WHERE {WHOSE} AND la_child_id = ?3"
                         ))?
                         .execute((
@@ -192,13 +198,15 @@ impl Ledger {
                             skeleton.to_json(),
                             receipt,
                             at.to_string(),
+                            may_have_remains,
                         ))?,
                     Settlement::Purged {
                         receipt: (receipt, at),
                     } => transaction
                         .prepare_cached(&format!(
                             "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
-                                 meaning = NULL, skeleton = NULL, receipt = ?4, receipt_at = ?5
+                                 meaning = NULL, skeleton = NULL, receipt = ?4, receipt_at = ?5,
+                                 remains = 0
                              WHERE {WHOSE} AND la_child_id = ?3"
                         ))?
                         .execute((key.0, key.1, key.2, receipt, at.to_string()))?,
@@ -261,6 +269,7 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
         },
         receipt: receipt.zip(at.and_then(|at| at.parse().ok())),
         in_doubt: skeleton_of(doubt.as_deref()),
+        may_have_remains: row.get(6)?,
     })
 }
 

@@ -69,7 +69,8 @@ pub(crate) struct Prepared {
     pub(crate) in_doubt: Option<Skeleton>,
     /// Posted before the record itself (`--resync`).
     pub(crate) purge_first: Option<String>,
-    /// Whether something may stay at the receiver that the ledger does not know of.
+    /// Whether something may stay at the receiver that the ledger does not know of, unless
+    /// a purge goes first.
     pub(crate) may_leave_remains: bool,
 }
 
@@ -135,6 +136,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         beside: None,
     };
     let foreign = is_foreign(response, held);
+    let remains = foreign || held.is_some_and(|held| held.may_have_remains);
     let was_sent = previous.as_ref().is_some_and(|p| !says_purge(p)) || is_uuid(response);
     let (mut forms, may_leave_remains) = match held {
         None => (vec![plain], was_sent),
@@ -148,6 +150,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
             ) if !foreign => {
                 if payloads == Payloads::Deltas {
                     if *last == meaning
+                        && !(resync && remains)
                         && let Some((receipt, at)) = &held.receipt
                     {
                         return Plan::Unchanged {
@@ -167,12 +170,12 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                         });
                     let mut forms: Vec<Form> = delta.into_iter().collect();
                     forms.extend(full_forms(&current, plain, known, true));
-                    (forms, false)
+                    (forms, remains)
                 } else {
                     (full_forms(&current, plain, known, exact(payloads)), false)
                 }
             }
-            (Acknowledged::Nothing, None) => (vec![plain], foreign),
+            (Acknowledged::Nothing, None) => (vec![plain], remains),
             (last, in_doubt) => {
                 let known = match last {
                     Acknowledged::Record { skeleton, .. } => skeleton.clone(),
@@ -181,7 +184,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                 let known = known.merge(in_doubt.clone().unwrap_or_default());
                 (
                     full_forms(&current, plain, &known, exact(payloads)),
-                    foreign,
+                    remains,
                 )
             }
         },
@@ -202,7 +205,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         revision: held.map(|held| held.revision),
         in_doubt: held.and_then(|held| held.in_doubt.clone()),
         purge_first: (resync && may_leave_remains).then(|| purge(&current).to_string()),
-        may_leave_remains: may_leave_remains && !resync,
+        may_leave_remains,
     }))
 }
 

@@ -98,13 +98,15 @@ pub(crate) struct Unfit {
     pub(crate) words: String,
 }
 
-/// A run goes over the table twice.
+/// A run goes over the table twice, and once more before that with `--resync`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
     /// Deleted children, for purges.
     Deletions,
     /// Everything else that may be sent.
     Records,
+    /// Children of whom something may have stayed at the receiver, whatever their status.
+    Resync,
 }
 
 impl Pass {
@@ -112,6 +114,7 @@ impl Pass {
         match self {
             Pass::Deletions => Selection::Deletions,
             Pass::Records => Selection::Records,
+            Pass::Resync => Selection::Children,
         }
     }
 }
@@ -142,6 +145,8 @@ pub(crate) fn prepare(
         .map(|row| match pass {
             Pass::Records => open_record(row, options).map_err(Some),
             Pass::Deletions => open_deletion(row).ok_or(None),
+            // A row that cannot go is told of when its turn comes.
+            Pass::Resync => open_record(row, options).map_err(|_| None),
         })
         .collect();
     let children: Vec<&str> = opened
@@ -159,7 +164,7 @@ pub(crate) fn prepare(
             Ok(row) => {
                 let held = known.get(row.record.la_child_id());
                 Some(Ready::Plan(match pass {
-                    Pass::Records => plan_record(
+                    Pass::Records | Pass::Resync => plan_record(
                         Sources {
                             key: row.key,
                             record: &row.record,
@@ -183,7 +188,15 @@ pub(crate) fn prepare(
             // A deleted row whose child nobody can name.
             Err(None) => None,
         })
+        .filter(|ready| pass != Pass::Resync || needs_resync(ready))
         .collect())
+}
+
+fn needs_resync(ready: &Ready) -> bool {
+    match ready {
+        Ready::Plan(Plan::Post(record)) => record.purge_first.is_some(),
+        Ready::Plan(Plan::Unchanged { .. } | Plan::NothingHeld { .. }) | Ready::Unfit(_) => false,
+    }
 }
 
 fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {

@@ -87,7 +87,7 @@ async fn read(run: &Run, pass: Pass, limit: Option<u64>, sender: &Sender) -> Res
                 selection: pass.selection(),
                 after,
                 limits: PageLimits { rows, ..PAGE },
-                with_previous: pass == Pass::Deletions || run.options.needs_previous(),
+                with_previous: pass != Pass::Records || run.options.needs_previous(),
             })
             .await?;
         let Some(last) = page.last() else { break };

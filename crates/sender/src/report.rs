@@ -91,6 +91,8 @@ pub struct Preview {
     pub batches: u64,
     /// Bytes of all bodies together.
     pub bytes: u64,
+    /// Records of children of whom something may stay at the receiver.
+    pub may_leave_remains: RowList,
     /// Rows that would become `error` instead, by reason.
     pub refused: BTreeMap<Reason, RowList>,
     /// The first record's structure without any of its values.
@@ -119,6 +121,9 @@ impl Preview {
         self.batches += 1;
         self.records += batch.records.len() as u64;
         for record in &batch.records {
+            if record.may_leave_remains {
+                self.may_leave_remains.add(record.key.id());
+            }
             match record.kind() {
                 FormKind::Delta => self.deltas += 1,
                 FormKind::Purge => self.purges += 1,

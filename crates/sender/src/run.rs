@@ -66,14 +66,15 @@ impl Run {
         self.store.lock().await.map_err(Message::from)?;
         let (purges, nothing_held) = self.count_purges().await?;
         delivery.report.nothing_held = nothing_held;
-        self.check_purges(purges).await?;
-        let records = self
-            .store
-            .count(Selection::Records)
-            .await
-            .map_err(Message::from)?;
         let limit = self.options.limit.unwrap_or(u64::MAX);
-        delivery.report.eligible = (records + purges).min(limit);
+        delivery.report.eligible = (self.count_records().await? + purges).min(limit);
+        self.check_purges(purges)?;
+        if self.options.resync {
+            self.deliver_all(delivery, Pass::Resync, self.options.limit, &stop)
+                .await?;
+            let resynced = delivery.report.done();
+            delivery.report.eligible = (resynced + self.count_records().await? + purges).min(limit);
+        }
         let eligible = delivery.report.eligible;
         delivery.tell(Event::Begun { eligible });
         // Purges first: where a child has moved to another row, its record comes after.
@@ -113,6 +114,10 @@ impl Run {
         }
     }
 
+    async fn count_records(&self) -> Result<u64, Message> {
+        Ok(self.store.count(Selection::Records).await?)
+    }
+
     /// How many purges would go, and the deleted rows of whose children nothing is held.
     async fn count_purges(&self) -> Result<(u64, RowList), Message> {
         let (mut purges, mut nothing_held) = (0, RowList::default());
@@ -127,7 +132,7 @@ impl Run {
         Ok((purges, nothing_held))
     }
 
-    async fn check_purges(&self, purges: u64) -> Result<(), Message> {
+    fn check_purges(&self, purges: u64) -> Result<(), Message> {
         if purges <= self.options.allow_purges.unwrap_or(PURGE_CEILING) {
             return Ok(());
         }
@@ -141,11 +146,14 @@ impl Run {
         Err(Message::new(
             602,
             format!("{purges} deleted children would be purged at the receiver"),
-            format!(
-                "the receiver is known to hold {held} children of this authority, and more than \
-                 {PURGE_CEILING} purges that are more than {PURGE_CEILING_PERCENT} % of them stop a \
-                 run: a failed load marks everyone deleted. Nothing was sent"
-            ),
+            match self.options.allow_purges {
+                Some(allowed) => format!("--allow-purges lets {allowed} pass. Nothing was sent"),
+                None => format!(
+                    "the receiver is known to hold {held} children of this authority, and more than \
+                     {PURGE_CEILING} purges that are more than {PURGE_CEILING_PERCENT} % of them stop \
+                     a run: a failed load marks everyone deleted. Nothing was sent"
+                ),
+            },
             format!(
                 "check the rows whose row_state is deleted; where they are right, start again with \
                  --allow-purges {purges}"

@@ -191,6 +191,26 @@ async fn a_resync_purges_first_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_resync_comes_in_time_after_the_run_that_advised_it() {
+    let mut bench = bench(&[]).await;
+    stage(&bench, &record(Some("M"), "ab"));
+    assert_eq!(bench.run().await.accepted, 1);
+    std::fs::remove_dir_all(bench.folder.path().join("state")).unwrap();
+    let second = record(Some("M"), "b");
+    stage(&bench, &second);
+    let found = bench.a_run().await.preview().await.unwrap();
+    assert_eq!(found.may_leave_remains.examples, [1], "a dry run warns");
+    assert_eq!(bench.run().await.may_leave_remains.count, 1);
+    assert_eq!(bench.statuses(), place::counts(&[("sent", 1)]));
+    bench.options.resync = true;
+    let report = bench.run().await;
+    assert_eq!((report.resynced, report.accepted, report.left()), (1, 1, 0));
+    holds(&bench, &second);
+    let again = bench.run().await;
+    assert_eq!((again.resynced, again.posts), (0, 0), "once is enough");
+}
+
+#[tokio::test]
 async fn what_somebody_else_sent_in_between_makes_the_baseline_unknown() {
     let bench = bench(&[]).await;
     stage(&bench, &record(Some("M"), "ab"));

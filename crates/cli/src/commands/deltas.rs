@@ -1,7 +1,7 @@
 //! `deltas prepare`: what would go, into `partial_json_payload`.
 
 use csc_message::Exit;
-use csc_sender_run::{Journal, Run, RunOptions};
+use csc_sender_run::{Run, RunOptions};
 use csc_staging::connect;
 
 use super::{Context, Outcome, block_on, send};
@@ -29,11 +29,7 @@ async fn prepare(settings: Settings) -> Outcome {
         .await
         .map_err(|e| vec![e.into()])?;
     let place = store.place();
-    let journal = if settings.journal.is_file() {
-        Some(Journal::open(&settings.journal).map_err(|e| vec![e])?)
-    } else {
-        None
-    };
+    let journal = send::read_journal(&settings);
     if journal.is_none() || settings.endpoint.is_none() {
         console::note(
             "Nothing is known of what the receiver holds (no journal, or no API_ENDPOINT), so every \

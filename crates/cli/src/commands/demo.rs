@@ -102,7 +102,8 @@ fn fresh_folder(args: &DemoArgs) -> Result<PathBuf, Vec<Message>> {
             &"the folder is not empty",
         )]);
     }
-    std::fs::canonicalize(&folder).map_err(|e| vec![cannot(&folder, "make the demo", &e)])
+    // Not canonical: Windows writes that as \\\\?\\C:\\…, which no connection string takes.
+    std::path::absolute(&folder).map_err(|e| vec![cannot(&folder, "make the demo", &e)])
 }
 
 async fn open(folder: &Path) -> Result<std::sync::Arc<dyn StagingStore>, Vec<Message>> {

@@ -108,6 +108,9 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     if let Some(message) = &report.ended_by {
         console::failure(message);
     }
+    if let (true, Exit::Done, Some(journal)) = (settings.live.is_some(), report.exit(), &journal) {
+        journal.note_good_run(&place).map_err(|e| vec![e])?;
+    }
     Ok(report.exit())
 }
 
@@ -205,15 +208,23 @@ fn first_line(settings: &Settings, kind: Option<EndpointKind>, place: &str) -> S
     }
 }
 
-/// A live run needs the journal; a testing run reads one that is there.
+/// A live run needs the journal. Any other reads one that is there, and does without
+/// where this account may not.
 fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>, Vec<Message>> {
-    let wanted = (settings.live.is_some() && !args.dry_run) || settings.journal.is_file();
-    if !wanted {
-        return Ok(None);
+    if settings.live.is_some() && !args.dry_run {
+        return Journal::open(&settings.journal)
+            .map(Some)
+            .map_err(|e| vec![e]);
     }
-    Journal::open(&settings.journal)
-        .map(Some)
-        .map_err(|e| vec![e])
+    Ok(read_journal(settings))
+}
+
+/// The journal, for whoever only wants to know what is in it.
+pub fn read_journal(settings: &Settings) -> Option<Journal> {
+    Journal::open_to_read(&settings.journal).unwrap_or_else(|message| {
+        console::note(&format!("note: {message}"));
+        None
+    })
 }
 
 /// What is known to be held at the endpoint that is configured.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use csc_message::{Exit, Message};
 use csc_staging::{TableSummary, connect};
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Context, Outcome, block_on};
+use super::{Context, Outcome, block_on, send};
 use crate::arguments::StatusArgs;
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -31,7 +31,14 @@ async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
         .await
         .map_err(|e| vec![e.into()])?;
     let summary = store.summary().await.map_err(|e| vec![e.into()])?;
-    let age = age(&summary, Timestamp::now());
+    let journal = send::read_journal(settings);
+    let run = match &journal {
+        Some(journal) => journal.last_good_run(&store.place()).map_err(|e| vec![e])?,
+        None => None,
+    };
+    let last_good = run.max(submitted(&summary));
+    let now = Timestamp::now();
+    let age = last_good.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
     let too_old = args
         .max_age
         .is_some_and(|limit| age.is_none_or(|age| age > limit));
@@ -46,40 +53,43 @@ async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
                 "eligible": summary.eligible,
                 "oldest_pending": summary.oldest_pending,
                 "last_submission": summary.last_submission,
-                "last_submission_age_seconds": age.map(|age| age.as_secs()),
+                "last_good_run": last_good.map(|at| at.to_string()),
+                "last_good_run_age_seconds": age.map(|age| age.as_secs()),
                 "children_with_several_rows": summary.children_with_several_rows,
                 "too_old": too_old,
             })
         ));
     } else {
-        for line in lines(&store.place(), &summary) {
+        for line in lines(&store.place(), &summary, last_good) {
             console::result(&line);
         }
     }
     if let (true, Some(limit)) = (too_old, args.max_age) {
         return Err(vec![Message::new(
             101,
-            match &summary.last_submission {
-                Some(at) => format!("The last good run is too old: {at}"),
+            match last_good {
+                Some(at) => format!("The last good run is too old: {}", shown(at)),
                 None => "There was no good run yet".to_string(),
             },
-            format!("--max-age allows {} hours", limit.as_secs() / 3600),
+            format!("--max-age allows {} minutes", limit.as_secs() / 60),
             "look at the last run's log, then run `csc-sender send`",
         )]);
     }
     Ok(Exit::Done)
 }
 
-/// How long ago the last submission was. The receipt's time zone is not published: it is
+/// When the table was last submitted from. The receipt's time zone is not published: it is
 /// taken as UTC, so in summer the figure may be an hour off.
-fn age(summary: &TableSummary, now: Timestamp) -> Option<Duration> {
+fn submitted(summary: &TableSummary) -> Option<Timestamp> {
     let at: DateTime = summary.last_submission.as_ref()?.parse().ok()?;
-    let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    let age: SignedDuration = now.duration_since(at);
-    Some(Duration::try_from(age).unwrap_or_default())
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-fn lines(place: &str, summary: &TableSummary) -> Vec<String> {
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn lines(place: &str, summary: &TableSummary, last_good: Option<Timestamp>) -> Vec<String> {
     let mut lines = vec![place.to_string()];
     lines.push(format!(
         "  {:<18} {:<12} {:>9}",
@@ -102,6 +112,10 @@ fn lines(place: &str, summary: &TableSummary) -> Vec<String> {
         or_none(&summary.last_submission)
     ));
     lines.push(format!(
+        "last good run:             {}",
+        or_none(&last_good.map(shown))
+    ));
+    lines.push(format!(
         "children with several rows: {}{}",
         summary.children_with_several_rows,
         if summary.children_with_several_rows > 0 {
@@ -118,24 +132,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_counted_from_the_last_submission() {
-        let now: Timestamp = "2026-11-24T10:00:00Z".parse().unwrap();
+    fn the_last_submission_is_taken_as_utc() {
         let of = |at: Option<&str>| {
-            age(
-                &TableSummary {
-                    last_submission: at.map(str::to_string),
-                    ..TableSummary::default()
-                },
-                now,
-            )
-            .map(|age| age.as_secs())
+            submitted(&TableSummary {
+                last_submission: at.map(str::to_string),
+                ..TableSummary::default()
+            })
+            .map(|at| at.to_string())
         };
-        assert_eq!(of(Some("2026-11-24 09:00:00")), Some(3600));
         assert_eq!(
-            of(Some("2026-11-24 10:30:00")),
-            Some(0),
-            "a clock that is ahead is no age"
+            of(Some("2026-11-24 09:00:00.5")).as_deref(),
+            Some("2026-11-24T09:00:00.5Z")
         );
+        assert_eq!(of(Some("some day")), None);
         assert_eq!(of(None), None);
     }
 }

@@ -36,7 +36,7 @@ pub struct ConfigArgs {
     #[arg(long, global = true, value_name = "TABLE", alias = "table-name")]
     pub table: Option<String>,
     /// TESTING_MODE
-    #[arg(long, global = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, global = true, value_name = "true|false")]
     pub testing_mode: Option<String>,
     /// API_ENDPOINT
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
@@ -84,7 +84,7 @@ pub struct ConfigArgs {
     #[arg(long, global = true, value_name = "test|live", hide_short_help = true)]
     pub endpoint_kind: Option<String>,
     /// STRICT: warnings of the payload rules count as errors
-    #[arg(long, global = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true)]
     pub strict: Option<String>,
     /// RULES_FILE: your own payload rules
     #[arg(
@@ -114,13 +114,13 @@ pub struct ConfigArgs {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub log_file: Option<String>,
 
-    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
     pub client_secret: Option<String>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
     pub supplier_key: Option<String>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
     pub supplier_key_secondary: Option<String>,
-    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
     pub db_password: Option<String>,
 }
 

@@ -199,7 +199,7 @@ pub static KEYS: [KeyInfo; 35] = [
     info(
         Key::TableName,
         "TABLE_NAME",
-        &["TABLE"],
+        &[],
         AUTHORITY,
         "ssd_api_data_staging_anon",
         "staging table, with its schema where it has one; a live run needs it named",
@@ -239,7 +239,7 @@ pub static KEYS: [KeyInfo; 35] = [
     info(
         Key::RulesFile,
         "RULES_FILE",
-        &["RULES"],
+        &[],
         RUN,
         "",
         "your own payload rules instead of the built-in ones",
@@ -247,7 +247,7 @@ pub static KEYS: [KeyInfo; 35] = [
     info(
         Key::SchemaFile,
         "SCHEMA_FILE",
-        &["SCHEMA"],
+        &[],
         RUN,
         "",
         "the DfE's own openapi.json, applied beside the payload rules",
@@ -330,7 +330,7 @@ pub static KEYS: [KeyInfo; 35] = [
         &[],
         NETWORK,
         "",
-        "further hosts that may be sent to, with commas between; *.education.gov.uk and the token endpoint need none",
+        "further hosts that may be sent to, with commas between; *.education.gov.uk and login.microsoftonline.com need none",
     ),
     info(
         Key::EndpointKind,

@@ -1,5 +1,8 @@
 //! Values that a template has in the place of real ones: somebody has not filled them in.
 
+use csc_staging::ConnectionTarget;
+use csc_staging::connection::{Logon, parse_with};
+
 use super::keys::Key;
 
 /// What the pilot's templates, and ours, have.
@@ -33,13 +36,30 @@ pub fn is_placeholder(key: Key, value: &str) -> bool {
     match key {
         Key::LaCode => value == "000",
         Key::Server => is("ESLLREPORTS00X") || is(r"SERVER\INSTANCE"),
-        Key::DbConnectionString => {
-            let lower = value.to_ascii_lowercase().replace(' ', "");
-            [r"server=server\instance;", "server=esllreports00x;"]
-                .iter()
-                .any(|part| lower.contains(part))
-        }
+        Key::DbConnectionString => names_a_templates_server(value),
         _ => false,
+    }
+}
+
+/// `Server=SERVER\INSTANCE`, asked of the parsed string: it may stand anywhere and be
+/// called Data Source, and a real `SQLSERVER\INSTANCE` is none.
+fn names_a_templates_server(connection: &str) -> bool {
+    // A user without a password would hide the server.
+    let logon = Logon {
+        user: None,
+        password: Some("-".into()),
+    };
+    let Ok(parsed) = parse_with(connection, &logon) else {
+        return false;
+    };
+    match parsed.target {
+        ConnectionTarget::SqlServer(target) => {
+            let instance = target.instance.unwrap_or_default();
+            target.host.eq_ignore_ascii_case("ESLLREPORTS00X")
+                || (target.host.eq_ignore_ascii_case("SERVER")
+                    && instance.eq_ignore_ascii_case("INSTANCE"))
+        }
+        ConnectionTarget::Sqlite { .. } | ConnectionTarget::Postgres(_) => false,
     }
 }
 
@@ -66,6 +86,18 @@ mod tests {
             Key::DbConnectionString,
             r"Driver={ODBC Driver 17 for SQL Server};Server=SERVER\INSTANCE;Database=HDM_Local;"
         ));
+        for value in [
+            "Driver={SQL Server};Database=d;Server=SERVER\\INSTANCE",
+            "Data Source=tcp:server\\instance,1433;Initial Catalog=d;User ID=u",
+        ] {
+            assert!(is_placeholder(Key::DbConnectionString, value), "{value}");
+        }
+        for value in [
+            "Server=SQLSERVER\\INSTANCE;Database=d",
+            "Server=SERVER;Database=d;UID=u;PWD=server=server\\instance",
+        ] {
+            assert!(!is_placeholder(Key::DbConnectionString, value), "{value}");
+        }
         for value in ["201", "a real key", "<", "https://x/<y>"] {
             assert!(!is_placeholder(Key::SupplierKey, value), "{value}");
         }

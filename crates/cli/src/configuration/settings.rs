@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use csc_message::Message;
 use csc_staging::TableName;
-use csc_staging::connection::{self, ConnectionTarget, Logon};
+use csc_staging::connection::ConnectionTarget;
 use secrecy::SecretString;
 use url::Url;
 
+use super::shown::open_text;
 use super::{Config, Found, Key, is_placeholder};
 use crate::safety::EndpointKind;
 
@@ -118,6 +119,8 @@ pub struct Settings {
     pub log_file: Option<PathBuf>,
     /// DEBUG.
     pub debug: bool,
+    /// What a person should know of the connection string, and that is no fault.
+    pub warnings: Vec<String>,
 }
 
 /// The words for yes and no that people write, PowerShell's among them.
@@ -137,6 +140,7 @@ impl Config {
         let mut read = Read {
             config: self,
             faults: self.faults.clone(),
+            warnings: Vec::new(),
         };
         let testing = read.boolean(Key::TestingMode, true);
         let wants_live = need.receiver_if_live && !testing;
@@ -198,6 +202,7 @@ impl Config {
             journal,
             log_file: read.path(Key::LogFile),
             debug: read.boolean(Key::Debug, false),
+            warnings: std::mem::take(&mut read.warnings),
         };
         if read.faults.is_empty() {
             Ok(settings)
@@ -207,15 +212,16 @@ impl Config {
     }
 
     /// The strongest value, if somebody has filled it in.
-    fn filled(&self, key: Key) -> Option<&Found> {
+    pub(super) fn filled(&self, key: Key) -> Option<&Found> {
         self.value(key)
             .filter(|found| !is_placeholder(key, &found.value))
     }
 }
 
-struct Read<'a> {
-    config: &'a Config,
-    faults: Vec<Message>,
+pub(super) struct Read<'a> {
+    pub(super) config: &'a Config,
+    pub(super) faults: Vec<Message>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Read<'_> {
@@ -226,14 +232,14 @@ impl Read<'_> {
     }
 
     fn path(&self, key: Key) -> Option<PathBuf> {
-        self.text(key).map(PathBuf::from)
+        let found = self.config.filled(key)?;
+        Some(found.source.base().join(found.value.trim()))
     }
 
     fn wrong(&mut self, key: Key, found: &Found, why: impl Display) {
-        let value = if key.info().secret {
-            "****".to_string()
-        } else {
-            format!("{:?}", found.value.trim())
+        let value = match open_text(key, &found.value) {
+            Some(text) => format!("{text:?}"),
+            None => "****".to_string(),
         };
         self.faults.push(Message::new(
             208,
@@ -243,7 +249,7 @@ impl Read<'_> {
         ));
     }
 
-    fn missing(&mut self, key: Key) {
+    pub(super) fn missing(&mut self, key: Key) {
         let help = key.info().help;
         let message = match self.config.value(key) {
             Some(found) => Message::new(
@@ -362,57 +368,6 @@ impl Read<'_> {
         })
     }
 
-    fn database(&mut self) -> Option<ConnectionTarget> {
-        let logon = Logon {
-            user: self.text(Key::DbUser),
-            password: self.text(Key::DbPassword).map(SecretString::from),
-        };
-        let server = self.text(Key::Server);
-        let database = self.text(Key::Database);
-        // SERVER and DATABASE from a stronger source go before a connection string.
-        let config = self.config;
-        let rank = |key| {
-            config
-                .filled(key)
-                .map_or(u8::MAX, |found| found.source.rank())
-        };
-        let stronger = rank(Key::Server).max(rank(Key::Database)) < rank(Key::DbConnectionString);
-        let string = config.filled(Key::DbConnectionString).filter(|_| !stronger);
-        let parsed = match (string, server, database) {
-            (Some(found), _, _) => connection::parse_with(&found.value, &logon),
-            (None, Some(server), Some(database)) => connection::from_server_and_database(
-                &server,
-                &database,
-                logon.user.as_deref(),
-                logon.password,
-            ),
-            (None, Some(_), None) => {
-                self.missing(Key::Database);
-                return None;
-            }
-            (None, None, Some(_)) => {
-                self.missing(Key::Server);
-                return None;
-            }
-            (None, None, None) => {
-                self.missing(Key::DbConnectionString);
-                return None;
-            }
-        };
-        match parsed {
-            Ok(parsed) => {
-                for warning in &parsed.warnings {
-                    tracing::warn!("DB_CONNECTION_STRING: {warning}");
-                }
-                Some(parsed.target)
-            }
-            Err(faults) => {
-                self.faults.extend(faults);
-                None
-            }
-        }
-    }
-
     fn live(&mut self) -> Option<Live> {
         let url = |text: &str| {
             Url::parse(text)
@@ -422,6 +377,11 @@ impl Read<'_> {
                         Err("a web address begins with https://".to_string())
                     } else if !url.username().is_empty() || url.password().is_some() {
                         Err("a user or password has no place in it".to_string())
+                    } else if url.path().contains("/children_social_care_data") {
+                        Err(
+                            "it is the base address: leave /children_social_care_data/… away"
+                                .to_string(),
+                        )
                     } else if url.query().is_some() || url.fragment().is_some() {
                         Err("nothing may follow its path (? or #)".to_string())
                     } else {
@@ -437,13 +397,25 @@ impl Read<'_> {
                 Ok(SecretString::from(text.to_string()))
             }
         };
+        // The subscription's keys go into a header.
+        let header = |text: &str| {
+            if text.chars().all(|c| c.is_ascii_graphic()) {
+                Ok(SecretString::from(text.to_string()))
+            } else {
+                Err("there is a blank, line break or other character in it that no key has")
+            }
+        };
         // Each is asked for, so that all faults are told.
         let endpoint = self.required(Key::ApiEndpoint, url);
-        let supplier_key = self.required(Key::SupplierKey, secret);
+        let supplier_key = self.required(Key::SupplierKey, header);
         let token_endpoint = self.required(Key::TokenEndpoint, url);
         let client_id = self.required(Key::ClientId, text);
         let client_secret = self.required(Key::ClientSecret, secret);
         let scope = self.required(Key::Scope, text);
+        let supplier_key_secondary = match self.config.filled(Key::SupplierKeySecondary) {
+            Some(_) => self.required(Key::SupplierKeySecondary, header),
+            None => None,
+        };
         Some(Live {
             endpoint: endpoint?,
             token_endpoint: token_endpoint?,
@@ -451,7 +423,7 @@ impl Read<'_> {
             client_secret: client_secret?,
             scope: scope?,
             supplier_key: supplier_key?,
-            supplier_key_secondary: self.text(Key::SupplierKeySecondary).map(SecretString::from),
+            supplier_key_secondary,
         })
     }
 }

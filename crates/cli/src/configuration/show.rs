@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use csc_staging::connection;
 use serde_json::{Value, json};
 
-use super::{Config, Found, KEYS, Key, is_placeholder};
+use super::{Config, Found, KEYS, Key};
 
 impl Config {
     /// Every value, where it came from, and what it overrides.
@@ -19,7 +18,7 @@ impl Config {
                     out,
                     "{:<22} {}\n{:<22}   from {}",
                     info.name,
-                    shown(info.key, first),
+                    self.shown(info.key, first),
                     "",
                     first.source
                 ),
@@ -30,7 +29,7 @@ impl Config {
                     out,
                     "{:<22}   overrides {} from {}",
                     "",
-                    shown(info.key, weaker),
+                    self.shown(info.key, weaker),
                     weaker.source
                 );
             }
@@ -40,12 +39,12 @@ impl Config {
 
     /// The same as JSON.
     pub fn show_json(&self) -> Value {
-        let entry = |key: Key, found: &Found| json!({ "value": shown(key, found), "source": found.source.to_string() });
+        let entry = |key: Key, found: &Found| json!({ "value": self.shown(key, found), "source": found.source.to_string() });
         KEYS.iter()
             .map(|info| {
                 let found = self.found.get(&info.key).map_or(&[][..], Vec::as_slice);
                 let value = json!({
-                    "value": found.first().map(|first| shown(info.key, first)),
+                    "value": found.first().map(|first| self.shown(info.key, first)),
                     "source": found.first().map(|first| first.source.to_string()),
                     "default": default_of(info.key),
                     "overrides": found.iter().skip(1).map(|f| entry(info.key, f)).collect::<Vec<_>>(),
@@ -104,32 +103,6 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::StateDir
         | Key::Journal
         | Key::LogFile => None,
-    }
-}
-
-/// How a value may be shown.
-fn shown(key: Key, found: &Found) -> String {
-    let value = found.value.trim();
-    if value.is_empty() {
-        return "(empty)".to_string();
-    }
-    if is_placeholder(key, value) {
-        return "(not filled in)".to_string();
-    }
-    if key.info().secret {
-        return "**** (set)".to_string();
-    }
-    match key {
-        Key::DbConnectionString => match connection::parse(value) {
-            Ok(parsed) => parsed.target.redacted(),
-            // What is not understood may hold a password anywhere.
-            Err(_) => "(not understood, so not shown)".to_string(),
-        },
-        Key::Proxy | Key::ApiEndpoint | Key::TokenEndpoint => match value.rsplit_once('@') {
-            Some((_, host)) => format!("****@{host}"),
-            None => value.to_string(),
-        },
-        _ => value.to_string(),
     }
 }
 

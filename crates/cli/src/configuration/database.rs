@@ -1,0 +1,95 @@
+//! Which database: DB_CONNECTION_STRING, or SERVER with DATABASE.
+
+use csc_message::Message;
+use csc_staging::connection::{self, ConnectionTarget, SqlitePath};
+
+use super::settings::Read;
+use super::{Found, Key, Source};
+
+impl Read<'_> {
+    pub(super) fn database(&mut self) -> Option<ConnectionTarget> {
+        let config = self.config;
+        let filled = |key| config.filled(key);
+        let is_flag =
+            |found: Option<&Found>| found.is_some_and(|found| found.source == Source::Flag);
+        let (string, server, database) = (
+            filled(Key::DbConnectionString),
+            filled(Key::Server),
+            filled(Key::Database),
+        );
+        // SERVER and DATABASE go before a connection string as flags only: their names
+        // are used by other programs in the environment. One flag alone must not be
+        // left out in silence, or the run would read another database than was asked.
+        let by_flag = is_flag(server) || is_flag(database);
+        if by_flag && is_flag(string) {
+            self.faults.push(two_databases(
+                "--db-connection-string and --server or --database are given",
+            ));
+            return None;
+        }
+        if by_flag && string.is_some() && (server.is_none() || database.is_none()) {
+            self.faults.push(two_databases(
+                "one of --server and --database is given, and DB_CONNECTION_STRING as well",
+            ));
+            return None;
+        }
+        let logon = config.logon();
+        let trim = |found: &Found| found.value.trim().to_string();
+        let (source, parsed) = match (string.filter(|_| !by_flag), server, database) {
+            (Some(found), _, _) => (&found.source, connection::parse_with(&found.value, &logon)),
+            (None, Some(server), Some(database)) => (
+                &server.source,
+                connection::from_server_and_database(
+                    &trim(server),
+                    &trim(database),
+                    logon.user.as_deref(),
+                    logon.password,
+                ),
+            ),
+            (None, Some(_), None) => {
+                self.missing(Key::Database);
+                return None;
+            }
+            (None, None, Some(_)) => {
+                self.missing(Key::Server);
+                return None;
+            }
+            (None, None, None) => {
+                self.missing(Key::DbConnectionString);
+                return None;
+            }
+        };
+        match parsed {
+            Ok(parsed) => {
+                let warnings = parsed.warnings.into_iter();
+                self.warnings
+                    .extend(warnings.map(|warning| format!("database ({source}): {warning}")));
+                Some(match parsed.target {
+                    ConnectionTarget::Sqlite {
+                        path: SqlitePath::File(file),
+                    } => ConnectionTarget::Sqlite {
+                        path: SqlitePath::File(source.base().join(file)),
+                    },
+                    target => target,
+                })
+            }
+            Err(faults) => {
+                self.faults.extend(faults.into_iter().map(|fault| {
+                    let what = format!("{} (from {source})", fault.what());
+                    fault.with_what(what)
+                }));
+                None
+            }
+        }
+    }
+}
+
+/// Which database is meant would be a guess, and a wrong guess sends other children.
+fn two_databases(what: &str) -> Message {
+    Message::new(
+        216,
+        format!("Two databases are named: {what}"),
+        "which one is meant would be a guess, and a part of a connection string is not replaced",
+        "give --server and --database together, or DB_CONNECTION_STRING alone",
+    )
+}
