@@ -10,12 +10,14 @@ mod status;
 mod validate;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use csc_message::{Exit, Message};
 use csc_sender_run::{Stop, Stopper};
+use csc_staging::{StagingStore, connect};
 
 use crate::arguments::{Arguments, Command};
-use crate::configuration::{Config, ConfigArgs, World};
+use crate::configuration::{Config, ConfigArgs, Settings, World};
 use crate::{console, logging};
 
 /// What a command comes to: an exit code, or what kept it from its work.
@@ -52,7 +54,7 @@ impl Context<'_> {
         Config::load(&self.config, self.world)
     }
 
-    fn start_log(&self, settings: &crate::configuration::Settings) -> Result<(), Vec<Message>> {
+    fn start_log(&self, settings: &Settings) -> Result<(), Vec<Message>> {
         let verbose = if settings.debug { 2 } else { self.verbose };
         logging::start(verbose, settings.log_file.as_deref()).map_err(|e| vec![e])?;
         for warning in &settings.warnings {
@@ -70,14 +72,31 @@ fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Vec<Message>> {
         .enable_all()
         .build()
         .map(|runtime| runtime.block_on(work))
-        .map_err(|e| {
-            vec![Message::new(
-                210,
-                "Cannot start the program's threads",
-                e.to_string(),
-                "close other programs, then start again",
-            )]
-        })
+        .map_err(|e| vec![no_threads(&e)])
+}
+
+fn no_threads(error: &std::io::Error) -> Message {
+    Message::new(
+        210,
+        "Cannot start the program's threads",
+        error.to_string(),
+        "close other programs, then start again",
+    )
+}
+
+/// The staging table that the settings name.
+async fn open_store(settings: &Settings) -> Result<Arc<dyn StagingStore>, Vec<Message>> {
+    let Some(target) = &settings.database else {
+        return Err(vec![Message::new(
+            218,
+            "No database is named",
+            "this command was started without reading which one to use",
+            "set DB_CONNECTION_STRING; if it is set, report this with the program's version",
+        )]);
+    };
+    connect(target, &settings.table)
+        .await
+        .map_err(|error| vec![error.into()])
 }
 
 /// The first Ctrl-C (or a service's stop) ends the batch under way and leaves; a second

@@ -2,9 +2,8 @@
 
 use csc_message::Exit;
 use csc_sender_run::{Run, RunOptions};
-use csc_staging::connect;
 
-use super::{Context, Outcome, block_on, send};
+use super::{Context, Outcome, block_on, open_store, send};
 use crate::arguments::{DeltasCommand, PayloadMode, SendArgs};
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -22,12 +21,7 @@ pub fn run(context: &Context<'_>, command: &DeltasCommand) -> Outcome {
 }
 
 async fn prepare(settings: Settings) -> Outcome {
-    let Some(target) = &settings.database else {
-        return Ok(Exit::Configuration);
-    };
-    let store = connect(target, &settings.table)
-        .await
-        .map_err(|e| vec![e.into()])?;
+    let store = open_store(&settings).await?;
     let place = store.place();
     let journal = send::read_journal(&settings);
     if journal.is_none() || settings.endpoint.is_none() {

@@ -12,9 +12,8 @@ use csc_sender_run::{
     Checks, Gap, Journal, Ledger, Mode, Payloads, RetryPolicy, Run, RunOptions, send_one,
 };
 use csc_simulator::{InProcess, Simulator};
-use csc_staging::connect;
 
-use super::{Context, Outcome, block_on, stop_on_interrupt};
+use super::{Context, Outcome, block_on, no_threads, open_store, stop_on_interrupt};
 use crate::arguments::{PayloadMode, SendArgs};
 use crate::configuration::{Live, Need, Settings};
 use crate::progress::Progress;
@@ -65,12 +64,7 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     if args.test_record {
         return send_test_record(&settings, kind, args, &say).await;
     }
-    let Some(target) = &settings.database else {
-        return Ok(Exit::Configuration);
-    };
-    let store = connect(target, &settings.table)
-        .await
-        .map_err(|e| vec![e.into()])?;
+    let store = open_store(&settings).await?;
     let place = store.place();
     say(&first_line(&settings, kind, &place));
     let journal = open_journal(&settings, args)?;
@@ -372,14 +366,7 @@ fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
             let transport = CurlTransport::new(ProxyOptions {
                 url: settings.proxy.clone(),
             })
-            .map_err(|e| {
-                vec![Message::new(
-                    210,
-                    "Cannot start the program's threads",
-                    e.to_string(),
-                    "close other programs, then start again",
-                )]
-            })?;
+            .map_err(|e| vec![no_threads(&e)])?;
             let options = ClientOptions {
                 endpoint: live.endpoint.to_string(),
                 token_endpoint: live.token_endpoint.to_string(),

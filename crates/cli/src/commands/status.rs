@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use csc_message::{Exit, Message};
-use csc_staging::{TableSummary, connect};
+use csc_staging::TableSummary;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::{Context, Outcome, block_on, send};
+use super::{Context, Outcome, block_on, open_store, send};
 use crate::arguments::StatusArgs;
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -24,12 +24,7 @@ pub fn run(context: &Context<'_>, args: &StatusArgs) -> Outcome {
 }
 
 async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
-    let Some(target) = &settings.database else {
-        return Ok(Exit::Done);
-    };
-    let store = connect(target, &settings.table)
-        .await
-        .map_err(|e| vec![e.into()])?;
+    let store = open_store(settings).await?;
     let summary = store.summary().await.map_err(|e| vec![e.into()])?;
     let journal = send::read_journal(settings);
     let run = match &journal {

@@ -5,9 +5,8 @@ use std::io::Write;
 use csc_message::Exit;
 use csc_payload::report::Format;
 use csc_sender_run::{Checks, validate};
-use csc_staging::connect;
 
-use super::{Context, Outcome, block_on, send, stop_on_interrupt};
+use super::{Context, Outcome, block_on, open_store, send, stop_on_interrupt};
 use crate::arguments::{ReportFormat, ValidateArgs};
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -23,12 +22,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Outcome {
 }
 
 async fn check(settings: &Settings, checks: &Checks, format: ReportFormat) -> Outcome {
-    let Some(target) = &settings.database else {
-        return Ok(Exit::Configuration);
-    };
-    let store = connect(target, &settings.table)
-        .await
-        .map_err(|e| vec![e.into()])?;
+    let store = open_store(settings).await?;
     let stop = stop_on_interrupt();
     let report = validate(&*store, checks, stop.clone())
         .await
