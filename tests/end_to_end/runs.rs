@@ -115,7 +115,7 @@ fn a_bad_record_is_checked_before_it_goes_and_costs_nobody_else() {
 
 #[test]
 fn a_run_that_is_under_way_keeps_another_one_out() {
-    let place = Place::new(10, &["slow=1500"]);
+    let place = Place::new(10, &["slow=6000"]);
     let first = place.start(&["send", "--live", "--yes"]);
     until(|| place.simulator.counts().posts > 0, "the first post");
     let second = place.live(&[]);
@@ -129,7 +129,7 @@ fn a_run_that_is_under_way_keeps_another_one_out() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_batch_under_way_records_it_and_leaves() {
-    let place = Place::new(30, &["slow=800"]);
+    let place = Place::new(30, &["slow=4000"]);
     let child = place.start(&["send", "--live", "--yes"]);
     until(|| place.simulator.counts().posts > 0, "the first post");
     crate::place::interrupt(&child);
