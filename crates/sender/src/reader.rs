@@ -12,7 +12,7 @@ use crate::{Run, RunOptions};
 /// One page: large enough that a table is read in few queries, small enough that
 /// memory stays flat whatever the size of a record.
 const PAGE: PageLimits = PageLimits {
-    rows: 1000,
+    rows: 3000,
     bytes: 8 * 1024 * 1024,
 };
 
