@@ -61,14 +61,6 @@ impl<'a> Id<'a> {
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
-
-    /// The same id, owning its text.
-    pub(crate) fn into_owned(self) -> Id<'static> {
-        match self {
-            Id::Text(text) => Id::Text(Cow::Owned(text.into_owned())),
-            Id::Number(number) => Id::Number(Cow::Owned(number.into_owned())),
-        }
-    }
 }
 
 /// An array whose items are told apart by an id.

@@ -244,7 +244,8 @@ fn write_joined<T>(
     out.push(close);
 }
 
-fn write_text(text: &str, out: &mut String) {
+/// A JSON string.
+pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {

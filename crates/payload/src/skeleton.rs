@@ -5,20 +5,38 @@
 //! forgets (`payload.md`, "Full records, and what is no longer in them"): what
 //! was there and is gone gets a stub or a null.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::delta::{purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
-use crate::meaning::{Fields, Form, Normal};
+use crate::meaning::{Fields, Form, Normal, write_text};
 
 /// The ids and field names of what the receiver acknowledged of one child.
 ///
-/// The default is the skeleton of nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The default is the skeleton of nothing. It is kept as its text, about a third of the
+/// record's size, since most skeletons are only written down; a clone shares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
-    fields: Names,
+    /// As [`Skeleton::to_json`] describes, names and ids in order: equal for equal skeletons.
+    text: Arc<str>,
+}
+
+impl Default for Skeleton {
+    fn default() -> Self {
+        Skeleton::from(&Names::new())
+    }
+}
+
+impl From<&Names<'_>> for Skeleton {
+    fn from(names: &Names<'_>) -> Self {
+        let mut text = String::new();
+        write_names(names, &mut text);
+        Skeleton { text: text.into() }
+    }
 }
 
 /// A skeleton's text can't be read.
@@ -33,18 +51,18 @@ pub enum SkeletonFault {
 }
 
 /// Field names, each with what it may hold.
-type Names = BTreeMap<String, Node>;
+type Names<'a> = BTreeMap<Cow<'a, str>, Node<'a>>;
 
 /// What a field may hold. After a lost reply there are two possible states, so
 /// there may be more than one answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node {
+struct Node<'a> {
     /// A plain value or an array without ids.
     plain: bool,
     /// An object with these fields.
-    object: Option<Names>,
+    object: Option<Names<'a>>,
     /// An array with ids: by the name of its id field, the fields of each item.
-    items: BTreeMap<String, BTreeMap<Id<'static>, Names>>,
+    items: BTreeMap<Cow<'a, str>, BTreeMap<Id<'a>, Names<'a>>>,
 }
 
 impl Skeleton {
@@ -52,19 +70,26 @@ impl Skeleton {
     /// full record. What says nothing, and what carries `purge: true`, is not in
     /// it.
     pub fn of(record: &Value) -> Skeleton {
-        let fields = match Normal::of("", record, Purged::Dropped) {
-            Some(normal) => Node::of(&normal).object.unwrap_or_default(),
-            None => Names::new(),
-        };
-        Skeleton { fields }
+        match Normal::of("", record, Purged::Dropped) {
+            Some(normal) => Skeleton::from(&Node::of(&normal).object.unwrap_or_default()),
+            None => Skeleton::default(),
+        }
     }
 
     /// What the receiver may hold when it holds one of two states and nobody
     /// knows which, since a reply was lost.
     #[must_use]
-    pub fn merge(mut self, other: Skeleton) -> Skeleton {
-        merge_names(&mut self.fields, other.fields);
-        self
+    pub fn merge(self, other: Skeleton) -> Skeleton {
+        if self.is_empty() || self == other {
+            return other;
+        }
+        if other.is_empty() {
+            return self;
+        }
+        let (one, two) = (self.to_value(), other.to_value());
+        let mut merged = names_from(&one).unwrap_or_default();
+        merge_names(&mut merged, names_from(&two).unwrap_or_default());
+        Skeleton::from(&merged)
     }
 
     /// The full record made exact: with a stub for every item and object that was
@@ -77,7 +102,9 @@ impl Skeleton {
     pub fn complete(&self, record: &Value) -> Value {
         match record {
             Value::Object(fields) if !is_purge(fields) => {
-                Value::Object(complete_fields(&self.fields, fields))
+                let known = self.to_value();
+                let names = names_from(&known).unwrap_or_default();
+                Value::Object(complete_fields(&names, fields))
             }
             Value::Object(_)
             | Value::Null
@@ -90,14 +117,14 @@ impl Skeleton {
 
     /// Whether nothing was acknowledged.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        &*self.text == "{}"
     }
 
     /// The skeleton as compact JSON: a plain field is `0`, an object its fields,
     /// an array with ids `["the id's field", id, {fields}, id, {fields}, …]`. A
     /// field with several answers is `[null, answer, answer, …]`.
-    pub fn to_json(&self) -> String {
-        names_to_value(&self.fields).to_string()
+    pub fn to_json(&self) -> &str {
+        &self.text
     }
 
     /// Reads what [`Skeleton::to_json`] wrote.
@@ -106,11 +133,13 @@ impl Skeleton {
     /// A [`SkeletonFault`] where it didn't.
     pub fn from_json(text: &str) -> Result<Skeleton, SkeletonFault> {
         let value: Value = serde_json::from_str(text).map_err(|_| SkeletonFault::NotJson)?;
-        let Value::Object(fields) = value else {
-            return Err(SkeletonFault::NotASkeleton);
-        };
-        let fields = names_from(&fields).ok_or(SkeletonFault::NotASkeleton)?;
-        Ok(Skeleton { fields })
+        let names = names_from(&value).ok_or(SkeletonFault::NotASkeleton)?;
+        Ok(Skeleton::from(&names))
+    }
+
+    /// The text, read. It is always this module's own.
+    fn to_value(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
@@ -119,8 +148,8 @@ pub(crate) fn exact(name: &str, before: &Normal<'_>, now: &Value) -> Value {
     complete_value(&Node::of(before), name, now)
 }
 
-impl Node {
-    fn of(normal: &Normal<'_>) -> Node {
+impl<'a> Node<'a> {
+    fn of(normal: &Normal<'a>) -> Node<'a> {
         let mut node = Node::default();
         match &normal.form {
             Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => node.plain = true,
@@ -129,9 +158,9 @@ impl Node {
                 let by_id = items
                     .items
                     .iter()
-                    .map(|item| (item.id.clone().into_owned(), names_of(&item.fields)))
+                    .map(|item| (item.id.clone(), names_of(&item.fields)))
                     .collect();
-                node.items.insert(items.id_field.to_owned(), by_id);
+                node.items.insert(Cow::Borrowed(items.id_field), by_id);
             }
         }
         node
@@ -152,11 +181,11 @@ impl Node {
 }
 
 /// The names of all fields but the purge flag.
-fn names_of(fields: &Fields<'_>) -> Names {
+fn names_of<'a>(fields: &Fields<'a>) -> Names<'a> {
     fields
         .iter()
         .filter(|(key, value)| !is_purge_flag(key, value.source))
-        .map(|(key, value)| ((*key).to_owned(), Node::of(value)))
+        .map(|(key, value)| (Cow::Borrowed(*key), Node::of(value)))
         .collect()
 }
 
@@ -169,10 +198,10 @@ fn stub(id_field: &str, id: &Id<'_>) -> Value {
     .collect()
 }
 
-fn complete_fields(names: &Names, fields: &Map<String, Value>) -> Map<String, Value> {
+fn complete_fields(names: &Names<'_>, fields: &Map<String, Value>) -> Map<String, Value> {
     let mut out = Map::with_capacity(fields.len());
     for (key, value) in fields {
-        match names.get(key) {
+        match names.get(key.as_str()) {
             Some(node) if says_nothing(value) && !has_stubs(value) => {
                 out.insert(key.clone(), node.gone());
             }
@@ -186,8 +215,8 @@ fn complete_fields(names: &Names, fields: &Map<String, Value>) -> Map<String, Va
         }
     }
     for (key, node) in names {
-        if !fields.contains_key(key) {
-            out.insert(key.clone(), node.gone());
+        if !fields.contains_key(&**key) {
+            out.insert(key.clone().into_owned(), node.gone());
         }
     }
     out
@@ -205,7 +234,7 @@ fn has_stubs(value: &Value) -> bool {
     }
 }
 
-fn complete_value(node: &Node, name: &str, value: &Value) -> Value {
+fn complete_value(node: &Node<'_>, name: &str, value: &Value) -> Value {
     match value {
         Value::Object(fields) => match &node.object {
             Some(names) => Value::Object(complete_fields(names, fields)),
@@ -235,7 +264,7 @@ fn complete_value(node: &Node, name: &str, value: &Value) -> Value {
     }
 }
 
-fn merge_names(into: &mut Names, other: Names) {
+fn merge_names<'a>(into: &mut Names<'a>, other: Names<'a>) {
     for (key, node) in other {
         let merged = into.entry(key).or_default();
         merged.plain |= node.plain;
@@ -262,44 +291,67 @@ fn id_to_value(id: &Id<'_>) -> Value {
     }
 }
 
-fn names_to_value(names: &Names) -> Value {
-    names
-        .iter()
-        .map(|(key, node)| (key.clone(), node_to_value(node)))
-        .collect()
+fn write_names(names: &Names<'_>, out: &mut String) {
+    out.push('{');
+    for (at, (key, node)) in names.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_text(key, out);
+        out.push(':');
+        write_node(node, out);
+    }
+    out.push('}');
 }
 
-fn node_to_value(node: &Node) -> Value {
-    let mut answers = Vec::new();
+fn write_node(node: &Node<'_>, out: &mut String) {
+    let answers =
+        usize::from(node.plain) + usize::from(node.object.is_some()) + node.items.len();
+    if answers != 1 {
+        out.push_str("[null");
+    }
+    let next = |out: &mut String| {
+        if answers != 1 {
+            out.push(',');
+        }
+    };
     if node.plain {
-        answers.push(Value::from(0));
+        next(out);
+        out.push('0');
     }
-    answers.extend(node.object.as_ref().map(names_to_value));
+    if let Some(names) = &node.object {
+        next(out);
+        write_names(names, out);
+    }
     for (id_field, items) in &node.items {
-        let mut answer = vec![Value::String(id_field.clone())];
+        next(out);
+        out.push('[');
+        write_text(id_field, out);
         for (id, names) in items {
-            answer.push(id_to_value(id));
-            answer.push(names_to_value(names));
+            out.push(',');
+            match id {
+                Id::Text(text) => write_text(text, out),
+                Id::Number(number) => out.push_str(number),
+            }
+            out.push(',');
+            write_names(names, out);
         }
-        answers.push(Value::Array(answer));
+        out.push(']');
     }
-    match answers.len() {
-        1 => answers.remove(0),
-        _ => {
-            answers.insert(0, Value::Null);
-            Value::Array(answers)
-        }
+    if answers != 1 {
+        out.push(']');
     }
 }
 
-fn names_from(fields: &Map<String, Value>) -> Option<Names> {
-    fields
+fn names_from(value: &Value) -> Option<Names<'_>> {
+    value
+        .as_object()?
         .iter()
-        .map(|(key, value)| Some((key.clone(), node_from(value)?)))
+        .map(|(key, value)| Some((Cow::Borrowed(key.as_str()), node_from(value)?)))
         .collect()
 }
 
-fn node_from(value: &Value) -> Option<Node> {
+fn node_from(value: &Value) -> Option<Node<'_>> {
     let mut node = Node::default();
     match value {
         Value::Array(answers) if matches!(answers.first(), Some(Value::Null)) => {
@@ -317,10 +369,10 @@ fn node_from(value: &Value) -> Option<Node> {
     Some(node)
 }
 
-fn answer_from(value: &Value, node: &mut Node) -> Option<()> {
+fn answer_from<'a>(value: &'a Value, node: &mut Node<'a>) -> Option<()> {
     match value {
         Value::Number(number) if number.as_u64() == Some(0) => node.plain = true,
-        Value::Object(fields) => node.object = Some(names_from(fields)?),
+        Value::Object(_) => node.object = Some(names_from(value)?),
         Value::Array(parts) => {
             let (id_field, rest) = parts.split_first()?;
             let (pairs, []) = rest.as_chunks::<2>() else {
@@ -328,10 +380,9 @@ fn answer_from(value: &Value, node: &mut Node) -> Option<()> {
             };
             let mut by_id = BTreeMap::new();
             for [id, names] in pairs {
-                let id = Id::of(id)?.into_owned();
-                by_id.insert(id, names_from(names.as_object()?)?);
+                by_id.insert(Id::of(id)?, names_from(names)?);
             }
-            node.items.insert(id_field.as_str()?.to_owned(), by_id);
+            node.items.insert(Cow::Borrowed(id_field.as_str()?), by_id);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
     }
