@@ -165,7 +165,7 @@ fn secrets_are_not_taken_as_flags_and_not_repeated() {
 }
 
 #[test]
-fn sql_server_is_understood_and_not_connected_to_in_vain() {
+fn a_sql_server_that_does_not_answer_is_named() {
     let place = Place::new(1, &[]);
     place.write_env(
         r"DB_CONNECTION_STRING=Driver={ODBC Driver 17 for SQL Server};Server=127.0.0.1,1;Database=HDM_Local;Trusted_Connection=yes;",

@@ -27,7 +27,7 @@ pub const DATABASE: &str = "DB_CONNECTION_STRING";
 
 /// A page as a run reads it (`csc-sender-run`, its reader).
 const PAGE: PageLimits = PageLimits {
-    rows: 1000,
+    rows: 3000,
     bytes: 8 * 1024 * 1024,
 };
 
@@ -81,6 +81,7 @@ async fn read(store: Arc<dyn StagingStore>, mode: Mode, pages: mpsc::Sender<Page
         Mode::Deltas => (&[Selection::Deletions, Selection::Records], true),
     };
     for selection in selections {
+        let superseded = store.superseded().await?;
         let mut after = i64::MIN;
         loop {
             let request = PageRequest {
@@ -89,7 +90,7 @@ async fn read(store: Arc<dyn StagingStore>, mode: Mode, pages: mpsc::Sender<Page
                 limits: PAGE,
                 with_previous,
             };
-            let page = store.page(request).await?;
+            let page = store.page(request, &superseded).await?;
             let Some(last) = page.last() else { break };
             after = last.key.id();
             if pages.send((*selection, page)).await.is_err() {

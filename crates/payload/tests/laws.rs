@@ -97,7 +97,7 @@ proptest! {
         state in record(), current in record(), seed in any::<u64>(),
     ) {
         let skeleton = Skeleton::of(&state);
-        prop_assert_eq!(Skeleton::from_json(&skeleton.to_json()), Ok(skeleton.clone()));
+        prop_assert_eq!(Skeleton::from_json(skeleton.to_json()), Ok(skeleton.clone()));
         let complete = skeleton.complete(&current);
         let held = after(&state, Some(&complete));
         prop_assert_eq!(meaning(&held), meaning(&current));
@@ -111,7 +111,7 @@ proptest! {
         one in record(), two in record(), current in record(),
     ) {
         let merged = Skeleton::of(&one).merge(Skeleton::of(&two));
-        prop_assert_eq!(Skeleton::from_json(&merged.to_json()), Ok(merged.clone()));
+        prop_assert_eq!(Skeleton::from_json(merged.to_json()), Ok(merged.clone()));
         let complete = merged.complete(&current);
         for state in [one, two] {
             prop_assert_eq!(meaning(&after(&state, Some(&complete))), meaning(&current));

@@ -76,20 +76,19 @@ pub(crate) fn start(
 }
 
 async fn read(run: &Run, pass: Pass, limit: Option<u64>, sender: &Sender) -> Result<(), Message> {
+    let superseded = run.store.superseded().await?;
     let mut after = i64::MIN;
     let mut left = limit.unwrap_or(u64::MAX);
     let mut batch = Batch::default();
     while left > 0 {
         let rows = PAGE.rows.min(u32::try_from(left).unwrap_or(u32::MAX));
-        let mut page = run
-            .store
-            .page(PageRequest {
-                selection: pass.selection(),
-                after,
-                limits: PageLimits { rows, ..PAGE },
-                with_previous: pass != Pass::Records || run.options.needs_previous(),
-            })
-            .await?;
+        let request = PageRequest {
+            selection: pass.selection(),
+            after,
+            limits: PageLimits { rows, ..PAGE },
+            with_previous: pass != Pass::Records || run.options.needs_previous(),
+        };
+        let mut page = run.store.page(request, &superseded).await?;
         let Some(last) = page.last() else { break };
         after = last.key.id();
         left -= page.len() as u64;

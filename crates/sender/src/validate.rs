@@ -2,7 +2,7 @@
 
 use csc_message::Message;
 use csc_payload::report::Report;
-use csc_staging::{PageLimits, PageRequest, Selection, StagedRow, StagingStore, StoreError};
+use csc_staging::{PageLimits, PageRequest, Selection, StagingStore};
 
 use crate::{Checks, Stop};
 
@@ -21,7 +21,17 @@ pub async fn validate(
 ) -> Result<Report, Message> {
     store.shape().await?;
     let mut report = Report::new();
-    let mut page = read(store, i64::MIN).await?;
+    let superseded = store.superseded().await?;
+    let read = |after| {
+        let request = PageRequest {
+            selection: Selection::Children,
+            after,
+            limits: PAGE,
+            with_previous: false,
+        };
+        store.page(request, &superseded)
+    };
+    let mut page = read(i64::MIN).await?;
     while let Some(last) = page.last() {
         let after = last.key.id();
         let check = async {
@@ -33,20 +43,9 @@ pub async fn validate(
         let next = tokio::select! {
             biased;
             () = stop.wait() => break,
-            (next, ()) = async { tokio::join!(read(store, after), check) } => next?,
+            (next, ()) = async { tokio::join!(read(after), check) } => next?,
         };
         page = next;
     }
     Ok(report)
-}
-
-async fn read(store: &dyn StagingStore, after: i64) -> Result<Vec<StagedRow>, StoreError> {
-    store
-        .page(PageRequest {
-            selection: Selection::Children,
-            after,
-            limits: PAGE,
-            with_previous: false,
-        })
-        .await
 }

@@ -16,7 +16,9 @@ mod postgres;
 mod row;
 mod shape;
 mod sqlite;
+mod sqlserver;
 mod store;
+mod superseded;
 mod table_name;
 
 pub use connection::ConnectionTarget;
@@ -29,4 +31,5 @@ pub use store::{
     Created, PageLimits, PageRequest, Selection, StagingStore, TableSummary, connect,
     connect_creating,
 };
+pub use superseded::{Stretch, Superseded};
 pub use table_name::{TableName, TableNameFault};

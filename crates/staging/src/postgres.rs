@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::Message;
+use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
@@ -24,7 +25,7 @@ use crate::ddl::{Dialect, create_sql};
 use crate::store::no_partial_column;
 use crate::{
     Column, Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, TableName, TableShape, TableSummary,
+    StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
 };
 
 /// The longest that one statement may take before it is given up. The server's own
@@ -279,13 +280,38 @@ impl StagingStore for PostgresStore {
                 &self.reader,
                 "count the rows to send",
                 &found.statements.of(selection).count,
-                &[&i64::MIN],
+                &[],
             )
             .await?;
         Ok(first_count(&rows))
     }
 
-    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError> {
+    async fn superseded(&self) -> Result<Superseded, StoreError> {
+        let found = self.found().await?;
+        if found.shape.unique_person() {
+            return Ok(Superseded::default());
+        }
+        self.wait("look for children with several rows", async {
+            let none: [i64; 0] = [];
+            let rows = self
+                .reader
+                .query_raw(&found.statements.superseded, none)
+                .await?;
+            let mut rows = std::pin::pin!(rows);
+            let mut ids = Superseded::default();
+            while let Some(row) = rows.try_next().await? {
+                ids.insert(row.get(0));
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
+    async fn page_within(
+        &self,
+        request: PageRequest,
+        stretch: &Stretch,
+    ) -> Result<Vec<StagedRow>, StoreError> {
         let found = self.found().await?;
         let selected = found.statements.of(request.selection);
         let sql = if request.with_previous {
@@ -300,7 +326,13 @@ impl StagingStore for PostgresStore {
                 &self.reader,
                 "read the rows to send",
                 sql,
-                &[&request.after, &rows_limit, &bytes_limit],
+                &[
+                    &request.after,
+                    &rows_limit,
+                    &bytes_limit,
+                    &stretch.last,
+                    &stretch.skip,
+                ],
             )
             .await?;
         Ok(rows

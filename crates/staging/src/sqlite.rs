@@ -23,8 +23,8 @@ use crate::owner::owner_only;
 use crate::store::{eligible_words, no_partial_column};
 use crate::{
     Column, Created, NewRow, Outcome, PageRequest, RowKey, RowState, Selection, StagedRow,
-    StagingStore, StoreError, StoreErrorKind, SubmissionStatus, TableName, TableShape,
-    TableSummary,
+    StagingStore, StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName,
+    TableShape, TableSummary,
 };
 
 /// How long a statement waits for another program's lock on the database.
@@ -123,8 +123,18 @@ impl StagingStore for SqliteStore {
             .await
     }
 
-    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError> {
-        self.run(move |inner, connection| inner.page(connection, request))
+    async fn superseded(&self) -> Result<Superseded, StoreError> {
+        self.run(|inner, connection| inner.superseded(connection))
+            .await
+    }
+
+    async fn page_within(
+        &self,
+        request: PageRequest,
+        stretch: &Stretch,
+    ) -> Result<Vec<StagedRow>, StoreError> {
+        let stretch = stretch.clone();
+        self.run(move |inner, connection| inner.page(connection, request, &stretch))
             .await
     }
 
@@ -233,20 +243,37 @@ impl Inner {
         Ok(Arc::clone(self.shape.get_or_init(|| shape)))
     }
 
-    /// The condition of a selection. `newest` is judged among rows after `?1`, since a
-    /// newer row of the child has a higher id anyway.
-    fn condition(&self, shape: &TableShape, selection: Selection) -> String {
-        let table = self.full_name();
-        let newest = if shape.unique_person() {
-            String::new()
-        } else {
-            format!(
-                "AND (t.person_id IS NULL OR trim(t.person_id) = '' OR t.id IN (
-                     SELECT max(n.id) FROM {table} AS n WHERE n.id > ?1 GROUP BY n.person_id))"
-            )
+    /// The newest row of each child that has several.
+    fn of_several(&self) -> String {
+        format!(
+            "SELECT m.person_id, max(m.id) AS id FROM {} AS m
+             WHERE trim(m.person_id) <> '' GROUP BY m.person_id HAVING count(*) > 1",
+            self.full_name()
+        )
+    }
+
+    fn superseded(&self, connection: &Connection) -> Result<Superseded, StoreError> {
+        if self.shape(connection)?.unique_person() {
+            return Ok(Superseded::default());
+        }
+        let sql = format!(
+            "WITH newest AS MATERIALIZED ({several})
+             SELECT t.id FROM newest CROSS JOIN {table} AS t
+             WHERE t.person_id = newest.person_id AND t.id < newest.id",
+            several = self.of_several(),
+            table = self.full_name(),
+        );
+        let read = || -> rusqlite::Result<Superseded> {
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_map([], |row| row.get(0))?.collect()
         };
+        read().map_err(|e| self.refused("look for children with several rows", &e))
+    }
+
+    /// What a row itself must be like.
+    fn wanted(selection: Selection) -> String {
         let deleted = RowState::Deleted.word();
-        let wanted = match selection {
+        match selection {
             Selection::Records => format!(
                 "lower(trim(t.submission_status)) IN ({eligible})
                  AND lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'
@@ -257,20 +284,25 @@ impl Inner {
             Selection::Children => {
                 format!("lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'")
             }
-        };
-        format!("t.id > ?1 AND {wanted} {newest}")
+        }
     }
 
     fn count(&self, connection: &Connection, selection: Selection) -> Result<u64, StoreError> {
-        let shape = self.shape(connection)?;
-        let sql = format!(
-            "SELECT count(*) FROM {} AS t WHERE {}",
-            self.full_name(),
-            self.condition(&shape, selection)
-        );
+        let (table, wanted) = (self.full_name(), Self::wanted(selection));
+        let sql = if self.shape(connection)?.unique_person() {
+            format!("SELECT count(*) FROM {table} AS t WHERE {wanted}")
+        } else {
+            format!(
+                "WITH newest AS MATERIALIZED ({several})
+                 SELECT count(*) FROM {table} AS t WHERE {wanted}
+                   AND t.id = coalesce(
+                       (SELECT id FROM newest WHERE newest.person_id = t.person_id), t.id)",
+                several = self.of_several()
+            )
+        };
         connection
             .prepare_cached(&sql)
-            .and_then(|mut statement| statement.query_row([i64::MIN], |row| row.get::<_, i64>(0)))
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
             .map(i64::unsigned_abs)
             .map_err(|e| self.refused("count the rows to send", &e))
     }
@@ -279,8 +311,9 @@ impl Inner {
         &self,
         connection: &Connection,
         request: PageRequest,
+        stretch: &Stretch,
     ) -> Result<Vec<StagedRow>, StoreError> {
-        let shape = self.shape(connection)?;
+        self.shape(connection)?;
         let previous = if request.with_previous {
             "t.previous_json_payload"
         } else {
@@ -289,14 +322,19 @@ impl Inner {
         let sql = format!(
             "SELECT t.id, t.person_id, t.row_state, t.json_payload, {previous},
                     substr(t.api_response, 1, {RESPONSE_READ})
-             FROM {} AS t WHERE {} ORDER BY t.id LIMIT ?2",
+             FROM {} AS t WHERE t.id > ?1 AND t.id <= ?3 AND {}
+               AND t.id NOT IN (SELECT value FROM json_each(?4))
+             ORDER BY t.id LIMIT ?2",
             self.full_name(),
-            self.condition(&shape, request.selection)
+            Self::wanted(request.selection)
         );
         let limits = request.limits;
+        let skip: Vec<String> = stretch.skip.iter().map(i64::to_string).collect();
+        let skip = format!("[{}]", skip.join(","));
         let read = || -> rusqlite::Result<Vec<StagedRow>> {
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query((request.after, limits.rows.max(1)))?;
+            let mut rows =
+                statement.query((request.after, limits.rows.max(1), stretch.last, skip))?;
             let (mut page, mut bytes) = (Vec::new(), 0u64);
             while bytes < limits.bytes.max(1) {
                 let Some(row) = rows.next()? else { break };

@@ -8,8 +8,10 @@ use csc_message::Message;
 use crate::connection::ConnectionTarget;
 use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
+use crate::sqlserver::SqlServerStore;
 use crate::{
-    NewRow, Outcome, RowKey, StagedRow, StoreError, StoreErrorKind, TableName, TableShape,
+    NewRow, Outcome, RowKey, StagedRow, StoreError, StoreErrorKind, Stretch, Superseded, TableName,
+    TableShape,
 };
 
 /// How much one page may hold: whichever bound is met first ends it. A page with
@@ -47,6 +49,10 @@ pub struct PageRequest {
     /// Whether `previous_json_payload` is read too.
     pub with_previous: bool,
 }
+
+/// How many ids to skip one statement is told: rounded up to a power of two, well within the
+/// 2,100 parameters that SQL Server takes.
+const SKIPPED_AT_ONCE: usize = 1000;
 
 /// Whether `create` had something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +102,33 @@ pub trait StagingStore: Send + Sync {
     /// How many rows there are of that selection now.
     async fn count(&self, selection: Selection) -> Result<u64, StoreError>;
 
-    /// The rows that are asked for, in order of id. An empty page is the end.
-    async fn page(&self, request: PageRequest) -> Result<Vec<StagedRow>, StoreError>;
+    /// Which rows have a newer one of the same child: found once, for all pages of a pass.
+    async fn superseded(&self) -> Result<Superseded, StoreError>;
+
+    /// The rows that are asked for and are not superseded, in order of id. An empty page
+    /// is the end.
+    async fn page(
+        &self,
+        request: PageRequest,
+        superseded: &Superseded,
+    ) -> Result<Vec<StagedRow>, StoreError> {
+        let mut request = request;
+        loop {
+            let stretch = superseded.stretch(request.after, SKIPPED_AT_ONCE);
+            let page = self.page_within(request, &stretch).await?;
+            if !page.is_empty() || stretch.is_last() {
+                return Ok(page);
+            }
+            request.after = stretch.last;
+        }
+    }
+
+    /// The rows that are asked for within a stretch of ids, in order of id.
+    async fn page_within(
+        &self,
+        request: PageRequest,
+        stretch: &Stretch,
+    ) -> Result<Vec<StagedRow>, StoreError>;
 
     /// Records what became of rows, all in one statement and transaction, each only
     /// where the row still is the one that was read. Gives the ids that were recorded;
@@ -146,16 +177,9 @@ async fn open(
         ConnectionTarget::Postgres(target) => {
             Ok(Arc::new(PostgresStore::connect(target, table).await?))
         }
-        ConnectionTarget::SqlServer(target) => Err(StoreError::new(
-            StoreErrorKind::Connection,
-            Message::new(
-                306,
-                format!("Cannot connect to SQL Server {}", target.host),
-                "the connection string was understood, but this version of csc-sender \
-                 cannot talk to SQL Server yet",
-                "use a PostgreSQL or SQLite staging table, or wait for the version that can",
-            ),
-        )),
+        ConnectionTarget::SqlServer(target) => {
+            Ok(Arc::new(SqlServerStore::connect(target, table).await?))
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) struct Statements {
     records: Selected,
     deletions: Selected,
     children: Selected,
+    pub(super) superseded: String,
     pub(super) record: String,
     pub(super) write_partials: String,
     pub(super) stage: String,
@@ -35,6 +36,7 @@ impl Statements {
             records: made.selected(Selection::Records),
             deletions: made.selected(Selection::Deletions),
             children: made.selected(Selection::Children),
+            superseded: made.superseded(),
             record: made.record(),
             write_partials: made.write_partials(),
             stage: made.stage(),
@@ -86,29 +88,29 @@ impl Made<'_> {
         self.kind("submission_timestamp") == "timestamp with time zone"
     }
 
-    /// The table with the newest row of each child beside it. A join, and no subquery in the
+    /// The newest row of each child that has several. A join, and no subquery in a
     /// condition: that would be run once per row wherever the planner cannot hash it.
-    fn from(&self) -> String {
-        if self.shape.unique_person() {
-            return format!("{} AS t", self.full_name);
-        }
+    fn of_several(&self) -> String {
         format!(
-            "{table} AS t LEFT JOIN (
-                 SELECT m.person_id, max(m.id) AS id FROM {table} AS m
-                 WHERE m.id > $1::int8 GROUP BY m.person_id
-             ) AS newest ON newest.person_id = t.person_id",
+            "SELECT m.person_id, max(m.id) AS id FROM {} AS m
+             WHERE btrim(m.person_id::text) <> '' GROUP BY m.person_id HAVING count(*) > 1",
+            self.full_name
+        )
+    }
+
+    fn superseded(&self) -> String {
+        format!(
+            "SELECT t.id::int8 FROM ({several}) AS newest
+             JOIN {table} AS t ON t.person_id = newest.person_id WHERE t.id < newest.id",
+            several = self.of_several(),
             table = self.full_name
         )
     }
 
-    fn condition(&self, selection: Selection) -> String {
-        let newest = if self.shape.unique_person() {
-            ""
-        } else {
-            "AND (t.person_id IS NULL OR btrim(t.person_id::text) = '' OR newest.id = t.id)"
-        };
+    /// What a row itself must be like.
+    fn wanted(&self, selection: Selection) -> String {
         let deleted = RowState::Deleted.word();
-        let wanted = match selection {
+        match selection {
             Selection::Records => {
                 // A JSON value is never blank; asking a JSONB column would mean writing it out.
                 let not_blank = if self.kind("json_payload").starts_with("json") {
@@ -127,24 +129,35 @@ impl Made<'_> {
             Selection::Children => {
                 format!("lower(btrim(coalesce(t.row_state::text, ''))) <> '{deleted}'")
             }
-        };
-        // An id may be INT or BIGINT: the parameter is cast, so that it is not taken for
-        // the column's own type.
-        format!("t.id > $1::int8 AND {wanted} {newest}")
-    }
-
-    fn selected(&self, selection: Selection) -> Selected {
-        let condition = self.condition(selection);
-        Selected {
-            count: format!("SELECT count(*) FROM {} WHERE {condition}", self.from()),
-            page: self.page(&condition, "NULL::text"),
-            page_with_previous: self.page(&condition, "t.previous_json_payload::text"),
         }
     }
 
+    fn selected(&self, selection: Selection) -> Selected {
+        let wanted = self.wanted(selection);
+        Selected {
+            count: self.count(&wanted),
+            page: self.page(&wanted, "NULL::text"),
+            page_with_previous: self.page(&wanted, "t.previous_json_payload::text"),
+        }
+    }
+
+    fn count(&self, wanted: &str) -> String {
+        let table = self.full_name;
+        if self.shape.unique_person() {
+            return format!("SELECT count(*) FROM {table} AS t WHERE {wanted}");
+        }
+        format!(
+            "SELECT count(*) FROM {table} AS t
+             LEFT JOIN ({several}) AS newest ON newest.person_id = t.person_id
+             WHERE {wanted} AND (newest.id IS NULL OR newest.id = t.id)",
+            several = self.of_several()
+        )
+    }
+
     /// A page ends with the row that takes it to $3 bytes: the server counts, so no more
-    /// than that crosses the wire.
-    fn page(&self, condition: &str, previous: &str) -> String {
+    /// than that crosses the wire. An id may be INT or BIGINT: the parameters are cast, so
+    /// that they are not taken for the column's own type.
+    fn page(&self, wanted: &str, previous: &str) -> String {
         format!(
             "SELECT p.id, p.person_id, p.row_state, p.version, p.payload, p.previous, p.response
              FROM (
@@ -154,9 +167,12 @@ impl Made<'_> {
                               t.row_state::text AS row_state, t.xmin::text AS version,
                               t.json_payload::text AS payload, {previous} AS previous,
                               left(t.api_response::text, {RESPONSE_READ}) AS response
-                       FROM {} WHERE {condition} ORDER BY t.id LIMIT $2::int8) AS r
+                       FROM {table} AS t
+                       WHERE t.id > $1::int8 AND t.id <= $4::int8 AND {wanted}
+                         AND t.id NOT IN (SELECT unnest($5::int8[]))
+                       ORDER BY t.id LIMIT $2::int8) AS r
              ) AS p WHERE coalesce(p.before, 0) < $3::int8 ORDER BY p.id",
-            self.from()
+            table = self.full_name
         )
     }
 

@@ -9,13 +9,19 @@
 )]
 
 mod place;
+mod sqlserver;
+mod sqlserver_suite;
 mod suite;
 
 use place::Place;
 
-/// Makes one test per behaviour for a kind of place.
+/// Makes one test per behaviour for a kind of place. `$place` is an `Option`: where the
+/// server that it needs is not there, its tests have nothing to do.
 macro_rules! behaves {
     ($name:ident, $place:expr) => {
+        behaves!($name, async { Some($place.await) }, given);
+    };
+    ($name:ident, $place:expr, given) => {
         mod $name {
             use super::*;
             behaves!(@tests $place;
@@ -23,6 +29,7 @@ macro_rules! behaves {
                 rows_that_are_sent_deleted_or_blank_are_not_read
                 only_the_newest_row_of_a_child_is_read
                 every_row_without_a_person_is_read
+                a_long_history_is_passed_over
                 pages_end_at_their_bounds_and_miss_nothing
                 a_page_always_holds_a_row_however_large
                 text_is_carried_byte_for_byte
@@ -52,7 +59,8 @@ macro_rules! behaves {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $behaviour() {
-                let place: Place = $place.await;
+                let place: Option<Place> = $place.await;
+                let Some(place) = place else { return };
                 suite::$behaviour(&place).await;
                 place.clean().await;
             }
@@ -80,6 +88,27 @@ behaves!(
     Place::postgres(place::PG_UNIQUE)
 );
 
+behaves!(
+    sqlserver_as_created,
+    Place::sqlserver(sqlserver::CREATED),
+    given
+);
+behaves!(
+    sqlserver_of_an_older_release,
+    Place::sqlserver(sqlserver::OLD),
+    given
+);
+behaves!(
+    sqlserver_case_sensitive_with_a_trigger,
+    Place::sqlserver(sqlserver::CASE_SENSITIVE),
+    given
+);
+behaves!(
+    sqlserver_with_a_unique_person,
+    Place::sqlserver(sqlserver::UNIQUE),
+    given
+);
+
 /// What only a database with transactions of several sessions can show.
 mod postgres_only {
     use super::*;
@@ -102,6 +131,88 @@ mod postgres_only {
     async fn a_table_is_found_whatever_the_case_of_its_name() {
         let place = Place::postgres(place::PG_SHORT).await;
         suite::found_in_upper_case(&place).await;
+        place.clean().await;
+    }
+}
+
+/// What only SQL Server has.
+mod sqlserver_only {
+    use super::*;
+
+    async fn at(made: place::Made) -> Option<Place> {
+        Place::sqlserver(made).await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_change_that_commits_while_the_outcome_waits_for_its_lock_wins() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        sqlserver_suite::a_change_under_way_wins(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_response_is_cut_to_the_columns_length_in_utf16() {
+        let Some(place) = at(sqlserver::OLD).await else {
+            return;
+        };
+        suite::a_response_is_cut(&place).await;
+        sqlserver_suite::a_response_is_never_cut_inside_a_pair(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_response_is_cut_in_a_column_of_bytes_too() {
+        let Some(place) = at(sqlserver::UNIQUE).await else {
+            return;
+        };
+        suite::a_response_is_cut(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_is_found_whatever_the_case_of_its_name() {
+        let Some(place) = at(sqlserver::OLD).await else {
+            return;
+        };
+        suite::found_in_upper_case(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_receipts_time_is_kept_in_a_datetime() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        sqlserver_suite::receipts_times_are_kept(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_printed_script_runs_twice_without_harm() {
+        let Some(place) = at(sqlserver::OLD).await else {
+            return;
+        };
+        sqlserver_suite::the_script_runs_twice(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn select_and_update_are_all_the_rights_that_are_needed() {
+        let Some(place) = at(sqlserver::CASE_SENSITIVE).await else {
+            return;
+        };
+        sqlserver_suite::select_and_update_suffice(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_wrong_password_and_an_unknown_certificate_are_told_in_words() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        sqlserver_suite::logon_and_certificate_are_checked(&place).await;
         place.clean().await;
     }
 }

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use csc_staging::connection::{ConnectionTarget, parse};
-use csc_staging::{StagingStore, TableName, connect};
+use csc_staging::connection::{ConnectionTarget, SqlServerLogon, parse};
+use csc_staging::{StagingStore, StoreError, TableName, connect};
+use mssql_tds::connection::tds_client::TdsClient;
+use mssql_tds::datatypes::column_values::ColumnValues;
 use tokio::sync::Mutex;
+
+use crate::sqlserver;
 
 /// How a table was made: by `init`, or by SQL that is not ours.
 #[derive(Clone, Copy)]
@@ -89,6 +93,7 @@ pub struct Place {
 enum Admin {
     Sqlite(Mutex<rusqlite::Connection>),
     Postgres(tokio_postgres::Client),
+    SqlServer(Box<Mutex<TdsClient>>),
 }
 
 /// Where the tests' PostgreSQL listens. The test command starts one where none runs.
@@ -122,12 +127,7 @@ impl Place {
 
     /// A schema of its own in the tests' database: the table's name is qualified.
     pub async fn postgres(made: Made) -> Place {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let schema = format!(
-            "csc_test_{}_{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
+        let schema = own_schema();
         let (admin, connection) = tokio_postgres::connect(&postgres_url(), tokio_postgres::NoTls)
             .await
             .expect("the tests need a PostgreSQL: see README");
@@ -155,11 +155,34 @@ impl Place {
         place
     }
 
+    /// A schema of its own in the tests' SQL Server; none where there is no such server.
+    pub async fn sqlserver(made: Made) -> Option<Place> {
+        let target = sqlserver::target()?;
+        let mut admin = sqlserver::connect(&target).await;
+        let schema = own_schema();
+        sqlserver::execute(&mut admin, &format!("CREATE SCHEMA {schema}")).await;
+        let table: TableName = format!("{schema}.ssd_api_data_staging_anon")
+            .parse()
+            .unwrap();
+        let place = Place {
+            made,
+            store: connect(&target, &table).await.unwrap(),
+            target,
+            table,
+            admin: Admin::SqlServer(Box::new(Mutex::new(admin))),
+            folder: None,
+            schema,
+        };
+        place.make_table().await;
+        Some(place)
+    }
+
     async fn make_table(&self) {
         if self.made.sql.is_empty() {
             self.store.create().await.unwrap();
         } else {
-            self.execute(&self.made.sql.replace("{t}", &self.t())).await;
+            let sql = self.made.sql.replace("{t}", &self.t());
+            self.execute(&sql.replace("{s}", &self.schema)).await;
         }
     }
 
@@ -175,6 +198,64 @@ impl Place {
 
     pub async fn store_on(&self, table: TableName) -> Arc<dyn StagingStore> {
         connect(&self.target, &table).await.unwrap()
+    }
+
+    /// The same table, with another logon of SQL Server's own.
+    pub async fn store_as(
+        &self,
+        user: &str,
+        password: &str,
+    ) -> Result<Arc<dyn StagingStore>, StoreError> {
+        let ConnectionTarget::SqlServer(mut target) = self.target.clone() else {
+            panic!("not SQL Server");
+        };
+        target.logon = SqlServerLogon::Sql {
+            user: user.to_string(),
+            password: password.to_string().into(),
+        };
+        connect(&ConnectionTarget::SqlServer(target), &self.table).await
+    }
+
+    /// The same table, with more in the connection string. Where a key stands in it
+    /// twice, an ODBC driver takes the first.
+    pub async fn connected_with(&self, more: &str) -> Result<Arc<dyn StagingStore>, StoreError> {
+        let text = format!("{more};{}", sqlserver::connection_string().unwrap());
+        let target = parse(&text).unwrap().target;
+        connect(&target, &self.table).await
+    }
+
+    /// Whether the catalogue of this SQL Server calls an index what its maker called it.
+    pub async fn indexes_keep_their_names(&self) -> bool {
+        let Admin::SqlServer(client) = &self.admin else {
+            panic!("not SQL Server");
+        };
+        let sql = "SELECT COUNT(*) FROM sys.indexes
+                   WHERE name = N'ix_ssd_api_data_staging_submission_status'";
+        match sqlserver::value(&mut *client.lock().await, sql).await {
+            Some(ColumnValues::Int(count)) => count > 0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A server keeps a logon for as long as a session of it lasts, which may be a
+    /// little longer than its connection.
+    pub async fn drop_logon(&self, logon: &str) {
+        let Admin::SqlServer(client) = &self.admin else {
+            panic!("not SQL Server");
+        };
+        let client = &mut *client.lock().await;
+        sqlserver::execute(client, &format!("DROP USER {logon}")).await;
+        let mut tries = 0;
+        while client
+            .execute(format!("DROP LOGIN {logon}"), ())
+            .await
+            .is_err()
+        {
+            tries += 1;
+            assert!(tries < 200, "the session outlived its store");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        client.close_query().await.unwrap();
     }
 
     /// A name beside the table's, in the same schema.
@@ -197,15 +278,59 @@ impl Place {
         match &self.admin {
             Admin::Sqlite(connection) => connection.lock().await.execute_batch(sql).unwrap(),
             Admin::Postgres(client) => client.batch_execute(sql).await.unwrap(),
+            Admin::SqlServer(client) => sqlserver::execute(&mut *client.lock().await, sql).await,
         }
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.admin, Admin::Postgres(_))
+    }
+
+    pub fn is_sqlserver(&self) -> bool {
+        matches!(self.admin, Admin::SqlServer(_))
+    }
+
+    /// Adds a column that nobody knows.
+    pub async fn add_note(&self) {
+        let column = match self.admin {
+            Admin::Sqlite(_) | Admin::Postgres(_) => "COLUMN local_note TEXT",
+            Admin::SqlServer(_) => "local_note NVARCHAR(100)",
+        };
+        self.execute(&format!("ALTER TABLE {} ADD {column}", self.t()))
+            .await;
+    }
+
+    pub async fn rename(&self, column: &str, to: &str) {
+        let t = self.t();
+        self.execute(&match self.admin {
+            Admin::Sqlite(_) | Admin::Postgres(_) => {
+                format!("ALTER TABLE {t} RENAME COLUMN {column} TO {to}")
+            }
+            Admin::SqlServer(_) => format!("EXEC sp_rename '{t}.{column}', '{to}', 'COLUMN'"),
+        })
+        .await;
+    }
+
+    /// Another child's row under an id that was used before.
+    pub async fn insert_as(&self, id: i64, person: &str, payload: &str) {
+        let t = self.t();
+        let insert = format!(
+            "INSERT INTO {t} (id, person_id, json_payload, submission_status, row_state)
+             VALUES ({id}, '{person}', '{payload}', 'Pending', 'New')"
+        );
+        self.execute(&match self.admin {
+            Admin::Sqlite(_) | Admin::Postgres(_) => insert,
+            Admin::SqlServer(_) => {
+                format!("SET IDENTITY_INSERT {t} ON; {insert}; SET IDENTITY_INSERT {t} OFF")
+            }
+        })
+        .await;
     }
 
     /// One value, as text.
     pub async fn text(&self, expression: &str, id: i64) -> Option<String> {
-        let sql = format!(
-            "SELECT CAST({expression} AS TEXT) FROM {} WHERE id = {id}",
-            self.t()
-        );
+        let from = format!("FROM {} WHERE id = {id}", self.t());
+        let sql = format!("SELECT CAST({expression} AS TEXT) {from}");
         match &self.admin {
             Admin::Sqlite(connection) => connection
                 .lock()
@@ -213,6 +338,29 @@ impl Place {
                 .query_row(&sql, [], |row| row.get(0))
                 .unwrap(),
             Admin::Postgres(client) => client.query_one(&sql, &[]).await.unwrap().get(0),
+            Admin::SqlServer(client) => {
+                let (text, is_time) = match expression {
+                    "submission_timestamp" | "last_updated" => {
+                        (format!("CONVERT(NVARCHAR(30), {expression}, 121)"), true)
+                    }
+                    "current_hash" | "previous_hash" => {
+                        (format!("CAST({expression} AS VARCHAR(32))"), false)
+                    }
+                    _ => (format!("CAST({expression} AS NVARCHAR(MAX))"), false),
+                };
+                let sql = format!("SELECT {text} {from}");
+                match sqlserver::value(&mut *client.lock().await, &sql)
+                    .await
+                    .unwrap()
+                {
+                    ColumnValues::String(text) if is_time => {
+                        Some(text.to_utf8_string().trim_end_matches('0').to_string())
+                    }
+                    ColumnValues::String(text) => Some(text.to_utf8_string()),
+                    ColumnValues::Null => None,
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 
@@ -222,13 +370,14 @@ impl Place {
         match self.admin {
             Admin::Sqlite(_) => format!("x'{hex}'"),
             Admin::Postgres(_) => format!("'\\x{hex}'::bytea"),
+            Admin::SqlServer(_) => format!("0x{hex}"),
         }
     }
 
     pub fn admin_client(&self) -> &tokio_postgres::Client {
         match &self.admin {
             Admin::Postgres(client) => client,
-            Admin::Sqlite(_) => panic!("only PostgreSQL has sessions"),
+            Admin::Sqlite(_) | Admin::SqlServer(_) => panic!("not PostgreSQL"),
         }
     }
 
@@ -240,10 +389,16 @@ impl Place {
         status: &str,
         state: &str,
     ) -> i64 {
-        let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let mark = if self.is_sqlserver() { "N" } else { "" };
+        let literal = |text: &str| format!("{mark}'{}'", text.replace('\'', "''"));
+        let (output, returning) = if self.is_sqlserver() {
+            ("OUTPUT inserted.id", "")
+        } else {
+            ("", "RETURNING CAST(id AS BIGINT)")
+        };
         let sql = format!(
             "INSERT INTO {} (person_id, json_payload, current_hash, submission_status, row_state)
-             VALUES ({}, {}, {}, {}, {}) RETURNING CAST(id AS BIGINT)",
+             {output} VALUES ({}, {}, {}, {}, {}) {returning}",
             self.t(),
             person.map_or("NULL".to_string(), literal),
             literal(payload),
@@ -258,6 +413,13 @@ impl Place {
                 .query_row(&sql, [], |row| row.get(0))
                 .unwrap(),
             Admin::Postgres(client) => client.query_one(&sql, &[]).await.unwrap().get(0),
+            Admin::SqlServer(client) => {
+                match sqlserver::value(&mut *client.lock().await, &sql).await {
+                    Some(ColumnValues::BigInt(id)) => id,
+                    Some(ColumnValues::Int(id)) => id.into(),
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 
@@ -268,14 +430,37 @@ impl Place {
     }
 
     pub async fn clean(self) {
-        if let Admin::Postgres(client) = &self.admin {
-            client
+        match &self.admin {
+            Admin::Sqlite(_) => {}
+            Admin::Postgres(client) => client
                 .batch_execute(&format!("DROP SCHEMA {} CASCADE", self.schema))
                 .await
-                .unwrap();
+                .unwrap(),
+            Admin::SqlServer(client) => {
+                // A schema goes only when it is empty.
+                let script = format!(
+                    "DROP TABLE IF EXISTS {s}.ssd_api_data_staging_anon
+GO
+DROP TABLE IF EXISTS {s}.ssd_api_data_staging
+GO
+DROP SCHEMA {s}",
+                    s = self.schema
+                );
+                sqlserver::execute(&mut *client.lock().await, &script).await;
+            }
         }
         drop(self.folder);
     }
+}
+
+/// A name that no other test of any run has now.
+fn own_schema() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!(
+        "csc_test_{}_{}",
+        std::process::id(),
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// A small record, spelled as JSONB spells it, so it reads the same everywhere.

@@ -1,0 +1,480 @@
+//! The staging table in SQL Server (SystemC, Mosaic): 2016 and later, at compatibility
+//! level 120 and up, with no more rights than SELECT and UPDATE on the table.
+//!
+//! Two connections: one reads pages, the other records and holds the run lock.
+//!
+//! Reading does not block writers for longer than one short statement. Every page is a
+//! statement and a transaction of its own at READ COMMITTED, bounded in rows and bytes
+//! and read to its end at once, so no lock of it outlives it, and none is held while the
+//! receiver is waited for. Where the database has READ_COMMITTED_SNAPSHOT on, it takes
+//! no locks at all. Nothing more is asked for: NOLOCK reads what may be rolled back and
+//! may miss a row that moves, and READPAST passes over a row that is locked, which for
+//! the newest row of a child would mean that an older one is sent in its place. SNAPSHOT
+//! has to be allowed by the database's owner. So where somebody else's statement holds
+//! rows for long, it is this program that waits, half a minute at a time, three times.
+//!
+//! Writing locks the rows of one batch, found by their ids, for the length of one
+//! statement. What is written goes only to rows that still are as they were read, so a
+//! statement whose answer was lost with its connection can be sent again.
+
+mod browser;
+mod catalogue;
+mod connect;
+mod fault;
+mod hashed;
+mod messages;
+mod run_lock;
+mod session;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use csc_message::Message;
+use tokio::sync::{Mutex, OnceCell};
+
+use self::catalogue::Found;
+use self::messages::database_place;
+use self::run_lock::Writer;
+use self::session::{Patience, Session, Statement};
+use self::values::{Row, Value, cut, from_utf16};
+use crate::connection::SqlServerTarget;
+use crate::ddl::{Dialect, create_sql};
+use crate::store::no_partial_column;
+use crate::{
+    Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore, StoreError,
+    StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
+};
+
+/// Rows that one statement writes: eight parameters each, and 2,100 is SQL Server's
+/// limit. A batch has a hundred at most, so it is one statement.
+const ROWS_A_STATEMENT: usize = 200;
+const _: () = assert!(ROWS_A_STATEMENT * statements::RECORD_VALUES < 2100);
+
+/// How long a run waits for another's lock: not at all, but a server of the tests takes
+/// no 0 for that.
+const LOCK_WAIT: Duration = Duration::from_millis(100);
+
+/// A staging table in SQL Server.
+pub(crate) struct SqlServerStore {
+    target: Arc<SqlServerTarget>,
+    table: TableName,
+    reader: Mutex<Session>,
+    writer: Mutex<Writer>,
+    found: OnceCell<Found>,
+}
+
+impl SqlServerStore {
+    pub(crate) async fn connect(
+        target: &SqlServerTarget,
+        table: &TableName,
+    ) -> Result<Self, StoreError> {
+        Self::connect_with(target, table, Patience::USUAL).await
+    }
+
+    async fn connect_with(
+        target: &SqlServerTarget,
+        table: &TableName,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
+        let target = Arc::new(target.clone());
+        let reader = Session::connect(Arc::clone(&target), patience).await?;
+        let writer = Session::connect(Arc::clone(&target), patience).await?;
+        Ok(SqlServerStore {
+            target,
+            table: table.clone(),
+            reader: Mutex::new(reader),
+            writer: Mutex::new(Writer::new(writer)),
+            found: OnceCell::new(),
+        })
+    }
+
+    async fn found(&self) -> Result<&Found, StoreError> {
+        self.found.get_or_try_init(|| self.look_up()).await
+    }
+
+    async fn look_up(&self) -> Result<Found, StoreError> {
+        let mut reader = self.reader.lock().await;
+        catalogue::look_up(&mut reader, &self.table).await
+    }
+
+    /// Asks on the connection that reads. Where that had to be made anew, the server was
+    /// gone, and the run lock with it: it is looked after at once, not only when there
+    /// is something to write.
+    async fn read<T>(
+        &self,
+        what: &str,
+        make: impl Fn() -> Statement,
+        row: impl FnMut(Row) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (rows, anew) = {
+            let mut reader = self.reader.lock().await;
+            let before = reader.connection();
+            let rows = reader.ask(what, |_| make(), row).await?;
+            (rows, reader.connection() != before)
+        };
+        if anew {
+            self.look_after_lock().await?;
+        }
+        Ok(rows)
+    }
+
+    async fn look_after_lock(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        if writer.holds_lock() {
+            let ask = |_| Statement::new("SELECT 1", Vec::new());
+            let what = "see whether the run lock is still held";
+            writer.session.ask(what, ask, |_| Some(())).await?;
+            self.keep_lock(&mut writer).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes on the other connection. Where that had to be made anew, the run lock is
+    /// taken again afterwards: what was sent is recorded in any case.
+    async fn write<T>(
+        &self,
+        what: &str,
+        make: impl FnMut(bool) -> Statement,
+        row: impl FnMut(Row) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let rows = writer.session.ask(what, make, row).await?;
+        self.keep_lock(&mut writer).await?;
+        Ok(rows)
+    }
+
+    /// An error where another run has the lock that was lost with its connection.
+    async fn keep_lock(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let wait = writer.session.patience().lock_again;
+        if writer.keep_lock(wait).await? {
+            return Ok(());
+        }
+        Err(StoreError::new(
+            StoreErrorKind::Busy,
+            Message::new(
+                501,
+                format!("Another run has taken over {}", self.place()),
+                format!(
+                    "the connection that held the run lock was lost, and the new one was not \
+                     given it within {} s; what was sent is recorded",
+                    wait.as_secs()
+                ),
+                "wait until that run has ended, then start again for what is left",
+            ),
+        ))
+    }
+
+    /// The ids that an UPDATE in pieces wrote. `make` is given a piece and whether it may
+    /// have been carried out before.
+    async fn write_in_pieces<P>(
+        &self,
+        what: &str,
+        rows: &[P],
+        make: impl Fn(&[P], bool) -> Statement,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut written = Vec::with_capacity(rows.len());
+        for piece in rows.chunks(ROWS_A_STATEMENT) {
+            let ids = self
+                .write(
+                    what,
+                    |repeated| make(piece, repeated),
+                    |mut row| row.number(0),
+                )
+                .await?;
+            written.extend(ids);
+        }
+        Ok(written)
+    }
+}
+
+/// A time as T-SQL reads it whatever the session's language; DATETIME2 takes seven
+/// decimals.
+fn iso_time(outcome: &Outcome) -> Option<String> {
+    let time = outcome.result.timestamp()?.replace(' ', "T");
+    let longest = time.find('.').map_or(time.len(), |point| point + 8);
+    Some(time.chars().take(longest).collect())
+}
+
+/// The values of one outcome, in the order of its statement.
+fn record_values(outcome: &Outcome, limit: Option<usize>) -> [Value; statements::RECORD_VALUES] {
+    let key = &outcome.key;
+    let purge = outcome.result.purge();
+    [
+        Value::Number(key.id),
+        Value::Word(key.row_state.clone()),
+        Value::Digest(Some(key.digest)),
+        Value::Word(Some(outcome.result.status().word().to_string())),
+        Value::Text(Some(cut(outcome.result.response(None), limit).to_string())),
+        Value::Word(iso_time(outcome)),
+        Value::Text(purge.map(|(record, _)| record.to_string())),
+        Value::Digest(purge.map(|(_, hash)| *hash)),
+    ]
+}
+
+#[async_trait]
+impl StagingStore for SqlServerStore {
+    fn place(&self) -> String {
+        format!("{}, table {}", database_place(&self.target), self.table)
+    }
+
+    async fn shape(&self) -> Result<Arc<TableShape>, StoreError> {
+        Ok(Arc::clone(&self.found().await?.shape))
+    }
+
+    async fn create(&self) -> Result<Created, StoreError> {
+        match self.look_up().await {
+            Ok(_) => Ok(Created::AlreadyThere),
+            // A table that lacks a column is somebody's table: not touched either.
+            Err(e) if e.message.code() == 305 => Ok(Created::AlreadyThere),
+            Err(e) if e.message.code() == 304 => {
+                for batch in batches(&create_sql(Dialect::SqlServer, &self.table)) {
+                    self.write(
+                        "create the table",
+                        |_| Statement::new(batch.clone(), Vec::new()),
+                        |_| Some(()),
+                    )
+                    .await?;
+                }
+                Ok(Created::Now)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn lock(&self) -> Result<(), StoreError> {
+        let found = self.found().await?;
+        let mut writer = self.writer.lock().await;
+        if writer.take_lock(&found.lock_name, LOCK_WAIT).await? {
+            return Ok(());
+        }
+        let mut reader = self.reader.lock().await;
+        let holder = run_lock::holder(&mut reader, &found.lock_name);
+        Err(StoreError::new(
+            StoreErrorKind::Busy,
+            Message::new(
+                501,
+                format!("Another run is active on {}", self.place()),
+                format!("it is held by {}", holder.await),
+                "wait until that run has ended, then start again; nothing was sent by this one",
+            ),
+        ))
+    }
+
+    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
+        let statements = &self.found().await?.statements;
+        let rows = self
+            .read(
+                "count the rows to send",
+                || Statement::new(statements.of(selection).count.clone(), Vec::new()),
+                |mut row| row.number(0),
+            )
+            .await?;
+        Ok(rows.first().map_or(0, |count| count.unsigned_abs()))
+    }
+
+    async fn superseded(&self) -> Result<Superseded, StoreError> {
+        let found = self.found().await?;
+        if found.shape.unique_person() {
+            return Ok(Superseded::default());
+        }
+        let mut ids = Superseded::default();
+        self.read(
+            "look for children with several rows",
+            || Statement::new(found.statements.superseded.clone(), Vec::new()),
+            |mut row| {
+                ids.insert(row.number(0)?);
+                Some(())
+            },
+        )
+        .await?;
+        Ok(ids)
+    }
+
+    async fn page_within(
+        &self,
+        request: PageRequest,
+        stretch: &Stretch,
+    ) -> Result<Vec<StagedRow>, StoreError> {
+        let found = self.found().await?;
+        let (statements, limits) = (&found.statements, request.limits);
+        let skip = statements::padded(&stretch.skip);
+        let sql = statements
+            .of(request.selection)
+            .page(request.with_previous, skip.len());
+        let statement = || {
+            let numbers = [
+                statements.within_ids(request.after),
+                i64::from(limits.rows.max(1)),
+                i64::try_from(limits.bytes.max(1)).unwrap_or(i64::MAX),
+                statements.within_ids(stretch.last),
+            ];
+            let values = numbers.iter().chain(&skip).copied().map(Value::Number);
+            Statement::new(sql.clone(), values.collect())
+        };
+        let mut page = self
+            .read("read the rows to send", statement, |mut row| {
+                let id = row.number(0)?;
+                let person_id = row.text(1);
+                let row_state = row.text(2);
+                let payload = row.utf16(3);
+                let bytes = payload.as_deref().unwrap_or_default();
+                Some(StagedRow {
+                    key: found.hashed_as.key(id, row_state, bytes),
+                    person_id,
+                    payload: payload.as_deref().and_then(from_utf16),
+                    previous: row.text(4),
+                    response: row.text(5),
+                })
+            })
+            .await?;
+        end_at(&mut page, limits.bytes.max(1));
+        Ok(page)
+    }
+
+    async fn write_partials(
+        &self,
+        partials: &[(RowKey, Option<String>)],
+    ) -> Result<Vec<i64>, StoreError> {
+        let found = self.found().await?;
+        if found.shape.column("partial_json_payload").is_none() {
+            return Err(no_partial_column(&self.table));
+        }
+        self.write_in_pieces("write the deltas", partials, |piece, _| {
+            let values = piece.iter().flat_map(|(key, partial)| {
+                let values: [Value; statements::PARTIAL_VALUES] = [
+                    Value::Number(key.id),
+                    Value::Word(key.row_state.clone()),
+                    Value::Digest(Some(key.digest)),
+                    Value::Text(partial.clone()),
+                ];
+                values
+            });
+            Statement::new(
+                found.statements.write_partials(piece.len()),
+                values.collect(),
+            )
+        })
+        .await
+    }
+
+    async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
+        let found = self.found().await?;
+        let limit = found.shape.response_limit();
+        self.write_in_pieces(
+            "record the outcome of a batch",
+            outcomes,
+            |piece, repeated| {
+                let values = piece.iter().flat_map(|o| record_values(o, limit));
+                Statement::new(
+                    found.statements.record(piece.len(), repeated),
+                    values.collect(),
+                )
+            },
+        )
+        .await
+    }
+
+    async fn summary(&self) -> Result<TableSummary, StoreError> {
+        let statements = &self.found().await?.statements;
+        let what = "count the rows";
+        let counts = self
+            .read(
+                what,
+                || Statement::new(statements.counts.clone(), Vec::new()),
+                |mut row| Some((row.text(0)?, row.text(1)?, row.number(2)?.unsigned_abs())),
+            )
+            .await?;
+        let times = self
+            .read(
+                what,
+                || Statement::new(statements.times.clone(), Vec::new()),
+                |mut row| Some((row.text(0), row.text(1))),
+            )
+            .await?;
+        let several = self
+            .read(
+                what,
+                || Statement::new(statements.several.clone(), Vec::new()),
+                |mut row| row.number(0),
+            )
+            .await?;
+        let (oldest_pending, last_submission) = times.into_iter().next().unwrap_or_default();
+        Ok(TableSummary {
+            counts,
+            eligible: self.count(Selection::Records).await?,
+            oldest_pending,
+            last_submission,
+            children_with_several_rows: several.first().map_or(0, |count| count.unsigned_abs()),
+        })
+    }
+
+    async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError> {
+        let found = self.found().await?;
+        let mut writer = self.writer.lock().await;
+        let what = "stage rows";
+        let mut run = async |statement| {
+            let done = writer.session.ask_once(statement, &mut |_| Some(())).await;
+            if done.is_err() {
+                // The server undoes what is not committed when the connection ends.
+                writer.session.drop_connection();
+            }
+            done.map_err(|failure| messages::statement_failed(&self.target, what, failure))
+        };
+        run(Statement::new("BEGIN TRANSACTION", Vec::new())).await?;
+        for piece in rows.chunks(ROWS_A_STATEMENT) {
+            let values = piece.iter().flat_map(|row| {
+                let values: [Value; statements::STAGE_VALUES] = [
+                    Value::Word(Some(row.person_id.clone())),
+                    Value::Word(row.legacy_id.clone()),
+                    Value::Text(Some(row.payload.clone())),
+                    Value::Digest(Some(row.hash)),
+                ];
+                values
+            });
+            run(Statement::new(
+                found.statements.stage(piece.len()),
+                values.collect(),
+            ))
+            .await?;
+        }
+        run(Statement::new("COMMIT TRANSACTION", Vec::new())).await?;
+        Ok(())
+    }
+}
+
+/// Ends a page with the row that takes it to so many bytes of UTF-8.
+fn end_at(page: &mut Vec<StagedRow>, bytes: u64) {
+    let mut sum = 0u64;
+    let full = page.iter().position(|row| {
+        let of = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() as u64);
+        sum += of(&row.payload) + of(&row.previous);
+        sum >= bytes
+    });
+    if let Some(last) = full {
+        page.truncate(last + 1);
+    }
+}
+
+/// The batches of a script: GO, alone on a line, is a word of SSMS's, not of T-SQL's.
+fn batches(script: &str) -> Vec<String> {
+    let mut batches = vec![String::new()];
+    for line in script.lines() {
+        if line.trim().eq_ignore_ascii_case("go") {
+            batches.push(String::new());
+        } else if let Some(batch) = batches.last_mut() {
+            batch.push_str(line);
+            batch.push('\n');
+        }
+    }
+    let is_sql = |batch: &String| {
+        batch
+            .lines()
+            .any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("--"))
+    };
+    batches.into_iter().filter(is_sql).collect()
+}

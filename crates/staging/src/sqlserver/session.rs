@@ -1,0 +1,314 @@
+//! One connection, and what is done when a statement fails on it.
+//!
+//! A connection that was left in the middle of an answer (a failure, a timeout, or a
+//! caller that stopped waiting) is never used again: it is closed, whereupon the server
+//! ends what it was doing, and the next statement gets a new one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet, StatementResult, TdsClient};
+use mssql_tds::error::Error;
+
+use super::connect;
+use super::fault::Fault;
+use super::messages::{DEADLOCK, LOCK_TIMEOUT, failure, statement_failed};
+use super::values::{Row, Value};
+use crate::StoreError;
+use crate::connection::SqlServerTarget;
+
+/// How long is waited, and how often something is tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// The longest that one statement may take.
+    pub(super) statement: Duration,
+    /// The pauses before a statement that lost a deadlock, or was not given a lock, is
+    /// tried again.
+    pub(super) blocked: &'static [Duration],
+    /// The pauses before a new connection is tried where one was lost. A server that is
+    /// started again is back within a minute or two.
+    pub(super) lost: &'static [Duration],
+    /// How long the run lock is waited for on a new connection. The server may take a
+    /// while to notice that the old one, which holds it, is gone.
+    pub(super) lock_again: Duration,
+}
+
+impl Patience {
+    /// What holds for every run.
+    pub(super) const USUAL: Patience = Patience {
+        statement: Duration::from_secs(600),
+        blocked: &[Duration::from_millis(250), Duration::from_secs(1)],
+        lost: &[
+            Duration::ZERO,
+            Duration::from_secs(1),
+            Duration::from_secs(2),
+            Duration::from_secs(5),
+            Duration::from_secs(10),
+            Duration::from_secs(20),
+            Duration::from_secs(30),
+            Duration::from_secs(30),
+        ],
+        lock_again: Duration::from_secs(60),
+    };
+}
+
+/// What the driver needs for telling the server to stop, beyond the statement's limit.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Why a statement has no answer.
+pub(super) enum Failure {
+    /// The connection broke while the statement was under way: whether the server did
+    /// what it was told is not known.
+    Lost(String),
+    /// There was no connection, and none could be made.
+    Unconnected(Box<Fault>),
+    /// No answer in time.
+    Slow,
+    /// The server refused the statement, and did nothing of it.
+    Refused {
+        /// SQL Server's number.
+        number: u32,
+        /// Number and words.
+        words: String,
+    },
+    /// The answer is of another kind than was asked for.
+    Unreadable,
+}
+
+/// How often a statement was tried, by why it failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tries {
+    blocked: usize,
+    lost: usize,
+}
+
+/// Whether, and after which pause, a statement that failed is tried again. Every
+/// statement of a store may be: reading changes nothing, and writing only touches rows
+/// that still are as they were read.
+fn again_after(failure: &Failure, tries: &mut Tries, patience: &Patience) -> Option<Duration> {
+    let (pauses, tried) = match failure {
+        Failure::Lost(_) => (patience.lost, &mut tries.lost),
+        Failure::Unconnected(fault) if fault.passing => (patience.lost, &mut tries.lost),
+        Failure::Refused { number, .. } if [DEADLOCK, LOCK_TIMEOUT].contains(number) => {
+            (patience.blocked, &mut tries.blocked)
+        }
+        Failure::Unconnected(_) | Failure::Refused { .. } | Failure::Slow | Failure::Unreadable => {
+            return None;
+        }
+    };
+    let pause = pauses.get(*tried).copied();
+    *tried += 1;
+    pause
+}
+
+/// A statement and its values, @P1 first.
+pub(super) struct Statement {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+impl Statement {
+    pub(super) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
+        Statement {
+            sql: sql.into(),
+            values,
+        }
+    }
+}
+
+/// One connection to the server, made anew where it was lost.
+pub(super) struct Session {
+    target: Arc<SqlServerTarget>,
+    patience: Patience,
+    client: Option<TdsClient>,
+    /// How many connections there were, this one counted.
+    connections: u32,
+}
+
+impl Session {
+    /// Connects. A first connection that fails is not tried again: whoever starts the
+    /// program is told at once.
+    pub(super) async fn connect(
+        target: Arc<SqlServerTarget>,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
+        let client = connect::connect(&target)
+            .await
+            .map_err(|fault| fault.error)?;
+        Ok(Session {
+            target,
+            patience,
+            client: Some(client),
+            connections: 1,
+        })
+    }
+
+    /// Which connection this is, counted from 1.
+    pub(super) fn connection(&self) -> u32 {
+        self.connections
+    }
+
+    pub(super) fn target(&self) -> &SqlServerTarget {
+        &self.target
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// Closes the connection, and with it what its session holds.
+    pub(super) fn drop_connection(&mut self) {
+        self.client = None;
+    }
+
+    /// Runs a statement and reads its rows, trying again where that can help. `make` is
+    /// told whether an earlier try may have been carried out though no answer came.
+    pub(super) async fn ask<T>(
+        &mut self,
+        what: &str,
+        mut make: impl FnMut(bool) -> Statement,
+        mut read: impl FnMut(Row) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut tries = Tries::default();
+        let mut repeated = false;
+        loop {
+            let failure = match self.ask_once(make(repeated), &mut read).await {
+                Ok(rows) => return Ok(rows),
+                Err(failure) => failure,
+            };
+            repeated |= matches!(failure, Failure::Lost(_));
+            let Some(pause) = again_after(&failure, &mut tries, &self.patience) else {
+                return Err(statement_failed(&self.target, what, failure));
+            };
+            tracing::info!(
+                "cannot {what}; trying again in {} ms: {}",
+                pause.as_millis(),
+                statement_failed(&self.target, what, failure).message.why()
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Runs a statement once.
+    pub(super) async fn ask_once<T>(
+        &mut self,
+        statement: Statement,
+        read: &mut impl FnMut(Row) -> Option<T>,
+    ) -> Result<Vec<T>, Failure> {
+        // Out of its place for as long as the answer is not read to its end.
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => {
+                let client = connect::connect(&self.target)
+                    .await
+                    .map_err(|fault| Failure::Unconnected(Box::new(fault)))?;
+                self.connections += 1;
+                client
+            }
+        };
+        let limit = self.patience.statement;
+        let answered =
+            tokio::time::timeout(limit + GRACE, run(&mut client, statement, limit, read));
+        let failure = match answered.await {
+            Ok(Ok(Some(rows))) => {
+                self.client = Some(client);
+                return Ok(rows);
+            }
+            Ok(Ok(None)) => Failure::Unreadable,
+            Ok(Err(error)) => failure(&error),
+            Err(_) => Failure::Slow,
+        };
+        if let Failure::Refused { .. } = &failure
+            && !client.is_connection_dead()
+            && client.close_query().await.is_ok()
+        {
+            self.client = Some(client);
+        }
+        Err(failure)
+    }
+}
+
+/// Sends the statement and reads the last set of rows of its answer: a trigger may have
+/// brought others before it. `None` where a row could not be read.
+async fn run<T>(
+    client: &mut TdsClient,
+    statement: Statement,
+    limit: Duration,
+    read: &mut impl FnMut(Row) -> Option<T>,
+) -> Result<Option<Vec<T>>, Error> {
+    let seconds = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
+    let options = ExecuteOptions {
+        timeout: Some(seconds),
+        ..ExecuteOptions::default()
+    };
+    let mut result = if statement.values.is_empty() {
+        client.execute(statement.sql, options).await?
+    } else {
+        let values = statement.values.into_iter().enumerate();
+        let parameters = values.map(|(at, value)| value.parameter(at + 1)).collect();
+        client
+            .execute_sp_executesql(statement.sql, parameters, options)
+            .await?
+    };
+    let mut rows = Some(Vec::new());
+    loop {
+        match result {
+            StatementResult::Rows => {
+                let mut set = Some(Vec::new());
+                while let Some(values) = client.next_row().await? {
+                    set = set.and_then(|mut set| {
+                        set.push(read(Row::new(values))?);
+                        Some(set)
+                    });
+                }
+                rows = set;
+            }
+            StatementResult::NoRows { .. } => {}
+            StatementResult::End => break,
+        }
+        result = client.advance().await?;
+    }
+    client.close_query().await?;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again_and_each_in_its_measure() {
+        let refused = |number| Failure::Refused {
+            number,
+            words: String::new(),
+        };
+        let lost = || Failure::Lost(String::new());
+        let patience = Patience::USUAL;
+        for (failure, expected) in [
+            (refused(DEADLOCK), patience.blocked),
+            (refused(LOCK_TIMEOUT), patience.blocked),
+            (lost(), patience.lost),
+            (refused(229), &[][..]),
+            (refused(2627), &[]),
+            (Failure::Slow, &[]),
+            (Failure::Unreadable, &[]),
+        ] {
+            let mut tries = Tries::default();
+            let mut pauses = Vec::new();
+            while let Some(pause) = again_after(&failure, &mut tries, &patience) {
+                pauses.push(pause);
+            }
+            assert_eq!(pauses, expected);
+        }
+        let mut tries = Tries::default();
+        again_after(&refused(DEADLOCK), &mut tries, &patience);
+        again_after(&lost(), &mut tries, &patience);
+        assert_eq!(
+            tries,
+            Tries {
+                blocked: 1,
+                lost: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,193 @@
+use super::*;
+use crate::Column;
+
+const COLUMNS: [(&str, &str, Option<usize>); 8] = [
+    ("Id", "int", None),
+    ("Person_ID", "nvarchar", Some(48)),
+    ("json_payload", "nvarchar", None),
+    ("previous_json_payload", "nvarchar", None),
+    ("submission_status", "nvarchar", Some(50)),
+    ("submission_timestamp", "datetime", None),
+    ("api_response", "nvarchar", Some(500)),
+    ("row_state", "nvarchar", Some(10)),
+];
+
+fn statements(change: &[(&str, &str)], unique: bool) -> Statements {
+    let mut columns: Vec<Column> = COLUMNS
+        .into_iter()
+        .map(|(name, kind, max_chars)| Column {
+            name: name.to_string(),
+            kind: kind.to_string(),
+            max_chars,
+        })
+        .collect();
+    for (name, kind) in change {
+        let known = columns
+            .iter_mut()
+            .find(|c| c.name.eq_ignore_ascii_case(name));
+        match known {
+            Some(column) => column.kind = (*kind).to_string(),
+            None => columns.push(Column {
+                name: (*name).to_string(),
+                kind: (*kind).to_string(),
+                max_chars: None,
+            }),
+        }
+    }
+    let shape = TableShape::new(&"dbo.t".parse().unwrap(), columns, unique, "").unwrap();
+    Statements::new(&shape, "[dbo].[T]".to_string())
+}
+
+fn every(statements: &Statements) -> Vec<String> {
+    let selected = [
+        Selection::Records,
+        Selection::Deletions,
+        Selection::Children,
+    ];
+    let mut all: Vec<String> = selected
+        .into_iter()
+        .map(|selection| statements.of(selection))
+        .flat_map(|s| [s.count.clone(), s.page(false, 0), s.page(true, 16)])
+        .collect();
+    all.extend([
+        statements.superseded.clone(),
+        statements.record(2, false),
+        statements.record(2, true),
+        statements.write_partials(2),
+        statements.stage(2),
+        statements.counts.clone(),
+        statements.times.clone(),
+        statements.several.clone(),
+    ]);
+    all
+}
+
+#[test]
+fn a_name_stands_as_the_catalogue_spells_it() {
+    assert_eq!(bracketed("a]b"), "[a]]b]");
+    for sql in every(&statements(&[], false)) {
+        assert!(sql.contains("[dbo].[T]"), "{sql}");
+        assert!(
+            !sql.contains("[id]") && !sql.contains("[person_id]"),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn nothing_needs_a_newer_level_or_reads_what_others_have_locked() {
+    let every = every(&statements(
+        &[("current_hash", "binary"), ("previous_hash", "binary")],
+        false,
+    ));
+    for word in [
+        "OPENJSON",
+        "STRING_SPLIT",
+        "STRING_AGG",
+        " TRIM(",
+        "MERGE",
+        "NOLOCK",
+        "READPAST",
+        "READUNCOMMITTED",
+        "SNAPSHOT",
+        "JSON_VALUE",
+        "ISJSON",
+    ] {
+        assert!(every.iter().all(|sql| !sql.contains(word)), "{word}");
+    }
+}
+
+#[test]
+fn each_outcome_has_its_own_parameters_below_the_limit() {
+    let statements = statements(&[], false);
+    let sql = statements.record(200, false);
+    assert!(sql.contains("@P1600") && !sql.contains("@P1601"));
+    assert_eq!(
+        sql.matches('@').count(),
+        1600 + 3,
+        "the table variable is named thrice"
+    );
+    let again = statements.record(1, true);
+    assert!(again.contains("UNION SELECT v.id") && again.contains("@P8"));
+    assert!(
+        !again.contains("@P9"),
+        "the second part has the same parameters"
+    );
+    assert!(!statements.record(1, false).contains("UNION"));
+}
+
+#[test]
+fn a_column_that_is_absent_is_in_no_statement() {
+    for sql in every(&statements(&[], false)) {
+        for column in [
+            "previous_hash]",
+            "current_hash]",
+            "legacy_id]",
+            "last_updated]",
+        ] {
+            assert!(!sql.contains(column), "{sql}");
+        }
+    }
+    let all = statements(
+        &[
+            ("previous_hash", "binary"),
+            ("current_hash", "binary"),
+            ("legacy_id", "nvarchar"),
+        ],
+        false,
+    );
+    assert!(all.record(1, false).contains("[previous_hash] = CASE"));
+    assert!(all.stage(1).contains("[legacy_id], ") && all.stage(1).contains("v.digest"));
+}
+
+#[test]
+fn the_newest_row_is_looked_for_only_where_there_can_be_several() {
+    for (unique, looks) in [(false, true), (true, false)] {
+        let sql = &statements(&[], unique).of(Selection::Records).count.clone();
+        assert_eq!(sql.contains("LEFT OUTER HASH JOIN"), looks, "{sql}");
+    }
+}
+
+#[test]
+fn ids_to_skip_are_parameters_of_few_different_statements() {
+    let made = statements(&[], false);
+    let page = made.of(Selection::Records);
+    assert!(!page.page(false, 0).contains("NOT IN"));
+    assert!(page.page(false, 2).contains("AND t.[Id] NOT IN (@P5, @P6)"));
+    assert_eq!(padded(&[]), Vec::<i64>::new());
+    assert_eq!(padded(&[7, 9]).len(), 16);
+    assert!(padded(&[7, 9])[1..].iter().all(|id| *id == 9));
+    assert_eq!(padded(&[3; 1000]).len(), 1024);
+}
+
+#[test]
+fn an_id_is_compared_in_the_columns_own_type() {
+    let int = statements(&[], false);
+    let page = int.of(Selection::Records).page(false, 0);
+    assert!(page.contains("> CAST(@P1 AS INT)") && page.contains("<= CAST(@P4 AS INT)"));
+    assert_eq!(int.within_ids(i64::MIN), i64::from(i32::MIN));
+    assert_eq!(int.within_ids(i64::MAX), i64::from(i32::MAX));
+    let bigint = statements(&[("Id", "bigint")], false);
+    let page = bigint.of(Selection::Records).page(false, 0);
+    assert!(page.contains("[Id] > @P1 AND t.[Id] <= @P4"));
+    assert_eq!(bigint.within_ids(i64::MIN), i64::MIN);
+}
+
+#[test]
+fn a_column_of_another_type_gets_its_value_by_a_cast() {
+    let odd = statements(
+        &[
+            ("api_response", "varchar"),
+            ("submission_timestamp", "datetimeoffset"),
+        ],
+        false,
+    );
+    let sql = odd.record(1, false);
+    assert!(
+        sql.contains("[api_response] = CAST(v.response AS varchar(500))"),
+        "{sql}"
+    );
+    assert!(sql.contains("126) AS datetimeoffset) END"), "{sql}");
+    let usual = statements(&[], false).record(1, false);
+    assert!(usual.contains("[api_response] = v.response,"), "{usual}");
+}

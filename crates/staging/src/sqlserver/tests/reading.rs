@@ -1,0 +1,287 @@
+//! Reading: what is tried again, and what a page is.
+
+use super::*;
+
+#[tokio::test]
+async fn a_page_whose_connection_is_cut_is_read_again_on_a_new_one() {
+    let times = AtomicUsize::new(0);
+    let double = Double::start(Door::Open, move |asked| {
+        usual(asked).unwrap_or_else(|| after(&times, &[Answer::Cut, Answer::Cut], a_row()))
+    })
+    .await;
+    let store = store(&double).await;
+    let page = store.page(a_page(), &Superseded::default()).await.unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(
+        page[0].payload.as_deref(),
+        Some("{\"la_child_id\": \"C1\"}")
+    );
+    assert_eq!(double.connections(), 4, "two at first, and two anew");
+    assert_eq!(
+        double.heard("SET ANSI_NULLS"),
+        [1, 2, 3, 4],
+        "every session is told its settings"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_always_cut_ends_in_words_after_its_tries() {
+    let double = Double::start(Door::Open, |asked| usual(asked).unwrap_or(Answer::Cut)).await;
+    let error = store(&double)
+        .await
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind, StoreErrorKind::Connection);
+    assert_eq!(error.message.code(), 303, "{error}");
+    assert!(error.message.why().contains("lost"), "{error}");
+    assert_eq!(double.connections(), 2 + QUICK.lost.len());
+}
+
+#[tokio::test]
+async fn a_server_that_goes_in_the_middle_of_a_run_is_told_with_its_place() {
+    let double = Double::start(Door::Open, |asked| usual(asked).unwrap_or_else(a_row)).await;
+    let store = store(&double).await;
+    store.page(a_page(), &Superseded::default()).await.unwrap();
+    double.stop().await;
+    let error = store
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind, StoreErrorKind::Connection);
+    assert_eq!(error.message.code(), 308, "{error}");
+}
+
+#[tokio::test]
+async fn a_deadlock_and_a_lock_that_is_not_given_are_tried_again() {
+    let times = AtomicUsize::new(0);
+    let double = Double::start(Door::Open, move |asked| {
+        let blocked = [
+            Answer::Error(1205, 13, "Transaction was deadlocked"),
+            Answer::Error(1222, 16, "Lock request time out period exceeded."),
+        ];
+        usual(asked).unwrap_or_else(|| after(&times, &blocked, a_row()))
+    })
+    .await;
+    assert_eq!(
+        store(&double)
+            .await
+            .page(a_page(), &Superseded::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        double.connections(),
+        2,
+        "the connection is as good as before"
+    );
+
+    let always = Double::start(Door::Open, |asked| {
+        usual(asked).unwrap_or(Answer::Error(1205, 13, "Transaction was deadlocked"))
+    })
+    .await;
+    let error = store(&always)
+        .await
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind, StoreErrorKind::Statement);
+    assert!(error.message.why().contains("1205"), "{error}");
+    assert!(error.message.next().contains("what blocks them"), "{error}");
+    assert_eq!(always.heard("FROM [dbo]").len(), 1 + QUICK.blocked.len());
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_not_asked_for_again_and_names_the_grant() {
+    let double = Double::start(Door::Open, |asked| {
+        usual(asked).unwrap_or(Answer::Error(
+            229,
+            14,
+            "The SELECT permission was denied on the object 'ssd_api_data_staging_anon'.",
+        ))
+    })
+    .await;
+    let error = store(&double)
+        .await
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Statement, 303)
+    );
+    assert!(
+        error.message.next().contains("GRANT SELECT, UPDATE"),
+        "{error}"
+    );
+    assert_eq!(double.heard("FROM [dbo]").len(), 1);
+}
+
+#[tokio::test]
+async fn a_servers_fatal_error_is_a_lost_connection() {
+    let times = AtomicUsize::new(0);
+    let double = Double::start(Door::Open, move |asked| {
+        let killed = Answer::Error(596, 21, "Cannot continue the execution.");
+        usual(asked).unwrap_or_else(|| after(&times, &[killed], a_row()))
+    })
+    .await;
+    assert_eq!(
+        store(&double)
+            .await
+            .page(a_page(), &Superseded::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(double.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_statement_without_an_answer_is_given_up_and_its_connection_not_used_again() {
+    let times = AtomicUsize::new(0);
+    let double = Double::start(Door::Open, move |asked| {
+        usual(asked).unwrap_or_else(|| after(&times, &[Answer::Silence], a_row()))
+    })
+    .await;
+    let store = store(&double).await;
+    store.shape().await.unwrap();
+    let error = store
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Connection, 310)
+    );
+    assert_eq!(
+        store
+            .page(a_page(), &Superseded::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(double.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_caller_that_stops_waiting_leaves_no_half_read_connection_behind() {
+    let times = AtomicUsize::new(0);
+    let double = Double::start(Door::Open, move |asked| {
+        usual(asked).unwrap_or_else(|| after(&times, &[Answer::Silence], a_row()))
+    })
+    .await;
+    let store = store(&double).await;
+    store.shape().await.unwrap();
+    let none = Superseded::default();
+    tokio::select! {
+        page = store.page(a_page(), &none) => panic!("answered: {}", page.is_ok()),
+        () = async { while double.heard("FROM [dbo]").is_empty() { tokio::task::yield_now().await } } => {}
+    }
+    assert_eq!(
+        store
+            .page(a_page(), &Superseded::default())
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(double.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_hash_a_long_text_is_refused_before_anything_is_sent() {
+    for answer in [
+        Answer::Rows(vec![vec![Cell::Bytes(vec![1; 32])]]),
+        Answer::Error(8152, 16, "String or binary data would be truncated."),
+    ] {
+        let double = Double::start(Door::Open, move |asked| {
+            if asked.has("SELECT HASHBYTES") {
+                return answer.clone();
+            }
+            usual(asked).unwrap()
+        })
+        .await;
+        let error = store(&double).await.shape().await.unwrap_err();
+        assert_eq!(error.message.code(), 325, "{error}");
+        assert!(error.message.next().contains("2016"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_is_known_by_its_utf16_even_where_it_is_no_text() {
+    let alone = 0xD83Du16.to_le_bytes().to_vec(); // half of a pair
+    let whole: Vec<u8> = "{\"é\": \"😀\"}"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let (half, full) = (alone.clone(), whole.clone());
+    let double = Double::start(Door::Open, move |asked| {
+        usual(asked).unwrap_or_else(|| {
+            Answer::Rows(vec![
+                row(1, Cell::Text(Some(half.clone()))),
+                row(2, Cell::Text(Some(full.clone()))),
+                row(3, Cell::Text(None)),
+            ])
+        })
+    })
+    .await;
+    let page = store(&double)
+        .await
+        .page(a_page(), &Superseded::default())
+        .await
+        .unwrap();
+    let digest = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
+    assert_eq!(page[0].payload, None);
+    assert_eq!(page[0].key.digest, digest(&alone));
+    assert_eq!(page[1].payload.as_deref(), Some("{\"é\": \"😀\"}"));
+    assert_eq!(page[1].key.digest, digest(&whole));
+    assert_eq!(page[2].payload, None);
+    assert_eq!(page[2].key.digest, digest(b""));
+}
+
+#[tokio::test]
+async fn a_page_ends_with_the_row_that_fills_it_in_bytes_of_utf8() {
+    // Three bytes of UTF-8 each, and one unit of UTF-16, which is what the server counts.
+    let double = Double::start(Door::Open, |asked| {
+        usual(asked)
+            .unwrap_or_else(|| Answer::Rows((1..=4).map(|id| row(id, text("日本"))).collect()))
+    })
+    .await;
+    let mut request = a_page();
+    for (bytes, expected) in [(1, 1), (6, 1), (7, 2), (13, 3), (24, 4), (1000, 4)] {
+        request.limits.bytes = bytes;
+        let page = store(&double)
+            .await
+            .page(request, &Superseded::default())
+            .await
+            .unwrap();
+        assert_eq!(page.len(), expected, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_kind_is_an_error_and_no_empty_page() {
+    let double = Double::start(Door::Open, |asked| {
+        usual(asked).unwrap_or_else(|| Answer::Rows(vec![vec![text("what?")]]))
+    })
+    .await;
+    let error = store(&double)
+        .await
+        .page(a_page(), &Superseded::default())
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Statement, 303)
+    );
+}
