@@ -50,6 +50,9 @@ pub enum Command {
     /// Work with deltas
     #[command(subcommand)]
     Deltas(DeltasCommand),
+    /// Check what a run needs, and say what is missing and what mends it
+    #[command(subcommand, after_help = "Exit code 1 where a probe says FAIL.")]
+    Check(CheckCommand),
     /// Create both staging tables where they are missing
     Init(InitArgs),
     /// Show what is in the staging table
@@ -147,6 +150,17 @@ pub enum PrintDialect {
     Postgres,
     /// SQL Server
     Sqlserver,
+}
+
+/// `check`.
+#[derive(Subcommand)]
+pub enum CheckCommand {
+    /// Server, logon, encryption, table, columns, rights and indexes; nothing is changed
+    Database {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `init`.

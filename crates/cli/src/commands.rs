@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod check;
 mod config;
 mod deltas;
 mod demo;
@@ -34,6 +35,7 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Send(args) => send::run(&context, &args),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Deltas(command) => deltas::run(&context, &command),
+        Command::Check(command) => check::run(&context, &command),
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Simulator(args) => simulator::run(&context, &args),
