@@ -58,6 +58,9 @@ pub enum Command {
     /// Show what is in the staging table
     #[command(after_help = "Exit code 1 where --max-age is given and the last good run is older.")]
     Status(StatusArgs),
+    /// Show what left, when, to where, and what came back
+    #[command(after_help = "Live runs only: a testing run sends nothing.")]
+    Journal(JournalArgs),
     /// A receiver of our own on this machine, to try things out
     #[command(after_help = csc_simulator::fault_help())]
     Simulator(SimulatorArgs),
@@ -181,6 +184,31 @@ pub struct StatusArgs {
     /// Fail (exit code 1) where the last good run is older, e.g. 26h, 90m, 2d
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub max_age: Option<std::time::Duration>,
+}
+
+/// The forms of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JournalFormat {
+    /// For people: runs and batches, and with --row that row
+    Text,
+    /// For programs: an object on each line
+    Json,
+    /// For spreadsheets: a line for each row that left
+    Csv,
+}
+
+/// `journal`.
+#[derive(Args)]
+pub struct JournalArgs {
+    /// Runs since then, e.g. 2026-11-24 or 2026-11-24T02:00
+    #[arg(long, value_name = "DATE", value_parser = crate::commands::since)]
+    pub since: Option<jiff::Timestamp>,
+    /// What became of one row, by its id in the staging table
+    #[arg(long, value_name = "ID")]
+    pub row: Option<i64>,
+    /// The form
+    #[arg(long, value_enum, default_value_t = JournalFormat::Text)]
+    pub format: JournalFormat,
 }
 
 /// `simulator`.

@@ -5,10 +5,13 @@ mod config;
 mod deltas;
 mod demo;
 mod init;
+mod journal;
 mod send;
 mod simulator;
 mod status;
 mod validate;
+
+pub use journal::since;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -38,6 +41,7 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Check(command) => check::run(&context, &command),
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
+        Command::Journal(args) => journal::run(&context, &args),
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),

@@ -47,6 +47,13 @@ impl Message {
         self
     }
 
+    /// The same message with more of its cause.
+    #[must_use]
+    pub fn and_why(mut self, more: &str) -> Self {
+        self.why = format!("{}; {more}", self.why);
+        self
+    }
+
     /// The message's number, e.g. `301` for `CSC0301`.
     pub fn code(&self) -> u16 {
         self.code

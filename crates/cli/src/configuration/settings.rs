@@ -115,6 +115,8 @@ pub struct Settings {
     pub endpoint_kind: Option<EndpointKind>,
     /// JOURNAL, or the file of that name in STATE_DIR.
     pub journal: PathBuf,
+    /// JOURNAL_KEEP_DAYS; `None` keeps all.
+    pub journal_keep_days: Option<u32>,
     /// LOG_FILE.
     pub log_file: Option<PathBuf>,
     /// DEBUG.
@@ -200,6 +202,10 @@ impl Config {
                 .collect(),
             endpoint_kind: read.endpoint_kind(),
             journal,
+            journal_keep_days: match read.number(Key::JournalKeepDays, 400, 0..=36_500) as u32 {
+                0 => None,
+                days => Some(days),
+            },
             log_file: read.path(Key::LogFile),
             debug: read.boolean(Key::Debug, false),
             warnings: std::mem::take(&mut read.warnings),

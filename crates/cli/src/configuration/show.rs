@@ -79,6 +79,7 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::MaxRetries
         | Key::RetryBaseMs
         | Key::MaxWait
+        | Key::JournalKeepDays
         | Key::Debug => Some(key.info().example),
         Key::UserAgent => Some(concat!("csc-sender/", env!("CARGO_PKG_VERSION"))),
         Key::TableName => Some("ssd_api_data_staging_anon in testing mode"),
