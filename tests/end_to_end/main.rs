@@ -9,10 +9,12 @@
 )]
 
 mod a_month;
+mod kills;
 mod place;
 mod postgres;
 mod printed;
 mod replies;
 mod runs;
 mod safety_rules;
+mod table;
 mod validate;
