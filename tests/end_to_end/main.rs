@@ -15,4 +15,6 @@ mod printed;
 mod replies;
 mod runs;
 mod safety_rules;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod validate;

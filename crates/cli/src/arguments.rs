@@ -63,6 +63,10 @@ pub enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keep secrets in the system's own store: Windows Credential Manager, or on Linux the
+    /// Secret Service or the kernel's keyring
+    #[command(subcommand)]
+    Secret(SecretCommand),
 }
 
 /// Whole records or deltas.
@@ -205,6 +209,26 @@ pub enum ConfigCommand {
     },
     /// Print a commented .env to fill in
     Template,
+}
+
+/// `secret`.
+#[derive(Subcommand)]
+pub enum SecretCommand {
+    /// Keep a secret: its value is asked for, or read from standard input
+    Set {
+        /// SUPPLIER_KEY, SUPPLIER_KEY_SECONDARY, CLIENT_SECRET or DB_PASSWORD
+        name: String,
+        // Taken so that it can be refused without being repeated.
+        #[arg(hide = true, num_args = 0.., allow_hyphen_values = true)]
+        value: Vec<String>,
+    },
+    /// Show which secrets are kept, without their values
+    List,
+    /// Delete a secret from the system's store
+    Delete {
+        /// SUPPLIER_KEY, SUPPLIER_KEY_SECONDARY, CLIENT_SECRET or DB_PASSWORD
+        name: String,
+    },
 }
 
 fn age(text: &str) -> Result<std::time::Duration, String> {

@@ -4,6 +4,7 @@ mod config;
 mod deltas;
 mod demo;
 mod init;
+mod secret;
 mod send;
 mod simulator;
 mod status;
@@ -39,6 +40,7 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
+        Command::Secret(command) => secret::run(&context, command),
     }
 }
 
@@ -60,7 +62,15 @@ impl Context<'_> {
         for warning in &settings.warnings {
             console::note(&format!("note: {warning}"));
         }
+        warn_of_exposed(settings);
         Ok(())
+    }
+}
+
+/// Warns of files of ours that others on this machine may read.
+fn warn_of_exposed(settings: &Settings) {
+    for warning in &settings.exposed {
+        console::note(&format!("warning: {warning}"));
     }
 }
 

@@ -1,0 +1,119 @@
+//! Files of the program's that others on this machine may read: a warning, with the
+//! command that mends it.
+//!
+//! Only mode bits are looked at. In Windows a file has an access list, which the
+//! standard library does not read; docs/secrets.md has the `icacls` commands.
+
+use std::path::Path;
+
+/// `.env` or `csc-sender.toml`.
+pub fn settings_file(path: &Path) -> Option<String> {
+    file(path, "it holds or may hold secrets")
+}
+
+/// The journal, with the files that SQLite puts beside it.
+pub fn journal(path: &Path) -> Vec<String> {
+    ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|suffix| {
+            let mut name = path.as_os_str().to_os_string();
+            name.push(suffix);
+            file(Path::new(&name), "it holds children's ids")
+        })
+        .collect()
+}
+
+/// The log.
+pub fn log(path: &Path) -> Option<String> {
+    file(path, "it tells what was sent, and when")
+}
+
+#[cfg(unix)]
+fn file(path: &Path, why: &str) -> Option<String> {
+    let found = Exposure::of(path, false)?;
+    Some(format!(
+        "others on this machine may {} {} (mode {:03o}), and {why}; {}",
+        found.verb,
+        path.display(),
+        found.mode,
+        found.mend("600", path)
+    ))
+}
+
+/// The state folder.
+#[cfg(unix)]
+pub fn state_folder(path: &Path) -> Option<String> {
+    let found = Exposure::of(path, true)?;
+    Some(format!(
+        "others on this machine may {} the state folder {} (mode {:03o}); if it is csc-sender's \
+         alone, {}; if not, name another in STATE_DIR",
+        found.verb,
+        path.display(),
+        found.mode,
+        found.mend("700", path)
+    ))
+}
+
+#[cfg(not(unix))]
+fn file(_: &Path, _: &str) -> Option<String> {
+    None
+}
+
+/// The state folder.
+#[cfg(not(unix))]
+pub fn state_folder(_: &Path) -> Option<String> {
+    None
+}
+
+/// What others may do.
+#[cfg(unix)]
+struct Exposure {
+    mode: u32,
+    is_ours: bool,
+    verb: &'static str,
+}
+
+#[cfg(unix)]
+impl Exposure {
+    /// `None` where others may do nothing, or nothing is there.
+    fn of(path: &Path, is_folder: bool) -> Option<Exposure> {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(path).ok()?;
+        // A device, such as /dev/null for a log, is none of ours.
+        let is_what_we_mean = if is_folder {
+            found.is_dir()
+        } else {
+            found.is_file()
+        };
+        if !is_what_we_mean {
+            return None;
+        }
+        let mode = found.mode() & 0o777;
+        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+        // A file of root's that the program's group may read is no accident.
+        let others = if is_ours { mode | mode >> 3 } else { mode };
+        let verb = match (others & 0o4 != 0, others & 0o2 != 0) {
+            (true, true) => "read and change",
+            (true, false) => "read",
+            (false, true) => "change",
+            (false, false) => return None,
+        };
+        Some(Exposure {
+            mode,
+            is_ours,
+            verb,
+        })
+    }
+
+    /// The command, quoted for a shell. It leaves another owner's group as it is: it may
+    /// be the way in for the account that runs the program.
+    fn mend(&self, mode: &str, path: &Path) -> String {
+        let path = path.to_string_lossy();
+        let quoted = shlex::try_quote(&path).unwrap_or_else(|_| path.clone());
+        if self.is_ours {
+            format!("mend it: chmod {mode} {quoted}")
+        } else {
+            format!("mend it as its owner: chmod o= {quoted}")
+        }
+    }
+}
