@@ -55,7 +55,7 @@ pub struct StoreFault {
     kind: StoreKind,
     why: String,
     /// There is no such store here, so nothing can be in it.
-    is_absent: bool,
+    pub is_absent: bool,
 }
 
 impl StoreFault {
@@ -138,7 +138,7 @@ struct Store {
 enum State {
     Closed(Opener),
     Open(Arc<CredentialStore>),
-    /// It is not asked again: each time would cost the whole patience.
+    /// It is not asked again: each time could cost the whole patience.
     Unusable(StoreFault),
 }
 
@@ -343,7 +343,15 @@ impl SecretStores {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(StoreFault::new(kind, words(&error))),
+            Err(error) => {
+                let fault = StoreFault::new(kind, words(&error));
+                // Somebody who closes the window that asks for the password is not shown
+                // it again for the next secret.
+                if matches!(error, Error::NoStorageAccess(_)) {
+                    *state = State::Unusable(fault.clone());
+                }
+                Err(fault)
+            }
         }
     }
 }

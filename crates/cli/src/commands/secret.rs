@@ -85,11 +85,16 @@ fn set(context: &Context<'_>, key: Key) -> Outcome {
         kept.kind,
         account(context)
     ));
-    if let Some(until) = kept.until {
+    if let Some(until) = &kept.until {
         console::note(&format!("note: it stays {until}"));
     }
     for fault in &kept.passed_over {
         console::note(&format!("note: not kept in {fault}"));
+        if !fault.is_absent {
+            console::note(
+                "note: if that store has an older one, the older one goes first once it answers",
+            );
+        }
     }
     for kind in &kept.deleted_from {
         console::note(&format!("note: deleted an older one from {kind}"));

@@ -4,39 +4,46 @@
 //! Only mode bits are looked at. In Windows a file has an access list, which the
 //! standard library does not read; docs/secrets.md has the `icacls` commands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `.env` or `csc-sender.toml`.
 pub fn settings_file(path: &Path) -> Option<String> {
-    file(path, "it holds or may hold secrets")
+    files(&[path.to_path_buf()], "it holds or may hold secrets")
 }
 
 /// The journal, with the files that SQLite puts beside it.
-pub fn journal(path: &Path) -> Vec<String> {
-    ["", "-wal", "-shm"]
-        .iter()
-        .filter_map(|suffix| {
-            let mut name = path.as_os_str().to_os_string();
-            name.push(suffix);
-            file(Path::new(&name), "it holds children's ids")
-        })
-        .collect()
+pub fn journal(path: &Path) -> Option<String> {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    files(
+        &[with(""), with("-wal"), with("-shm")],
+        "it holds children's ids",
+    )
 }
 
 /// The log.
 pub fn log(path: &Path) -> Option<String> {
-    file(path, "it tells what was sent, and when")
+    files(&[path.to_path_buf()], "it tells what was sent, and when")
 }
 
+/// One warning, about the first of these files that is exposed, with a command for all.
 #[cfg(unix)]
-fn file(path: &Path, why: &str) -> Option<String> {
-    let found = Exposure::of(path, false)?;
+fn files(paths: &[PathBuf], why: &str) -> Option<String> {
+    let exposed: Vec<(&Path, Exposure)> = paths
+        .iter()
+        .filter_map(|path| Some((path.as_path(), Exposure::of(path, false)?)))
+        .collect();
+    let (first, exposure) = exposed.first()?;
+    let paths: Vec<&Path> = exposed.iter().map(|(path, _)| *path).collect();
     Some(format!(
         "others on this machine may {} {} (mode {:03o}), and {why}; {}",
-        found.verb,
-        path.display(),
-        found.mode,
-        found.mend("600", path)
+        exposure.verb,
+        first.display(),
+        exposure.mode,
+        exposure.mend("600", &paths)
     ))
 }
 
@@ -50,12 +57,12 @@ pub fn state_folder(path: &Path) -> Option<String> {
         found.verb,
         path.display(),
         found.mode,
-        found.mend("700", path)
+        found.mend("700", &[path])
     ))
 }
 
 #[cfg(not(unix))]
-fn file(_: &Path, _: &str) -> Option<String> {
+fn files(_: &[PathBuf], _: &str) -> Option<String> {
     None
 }
 
@@ -107,13 +114,21 @@ impl Exposure {
 
     /// The command, quoted for a shell. It leaves another owner's group as it is: it may
     /// be the way in for the account that runs the program.
-    fn mend(&self, mode: &str, path: &Path) -> String {
-        let path = path.to_string_lossy();
-        let quoted = shlex::try_quote(&path).unwrap_or_else(|_| path.clone());
+    fn mend(&self, mode: &str, paths: &[&Path]) -> String {
+        let quoted: Vec<String> = paths
+            .iter()
+            .map(|path| {
+                let path = path.to_string_lossy();
+                // No path has the one character that cannot be quoted, NUL.
+                let quoted = shlex::try_quote(&path).unwrap_or_else(|_| path.clone());
+                quoted.into_owned()
+            })
+            .collect();
+        let paths = quoted.join(" ");
         if self.is_ours {
-            format!("mend it: chmod {mode} {quoted}")
+            format!("mend it: chmod {mode} {paths}")
         } else {
-            format!("mend it as its owner: chmod o= {quoted}")
+            format!("mend it as its owner: chmod o= {paths}")
         }
     }
 }
