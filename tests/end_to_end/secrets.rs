@@ -203,6 +203,10 @@ fn a_value_as_an_argument_is_refused_and_never_repeated() {
         ),
         (&["secret", "set", "SUPPLIER_KEY", "-canary"], "CSC0251"),
         (&["secret", "set", "SUPPLIER_KEY=canary"], "CSC0251"),
+        (
+            &["secret", "set", "DB_PASSWORD", "--db-password", "canary"],
+            "CSC0204",
+        ),
         (&["secret", "set", "canary"], "CSC0252"),
         (&["secret", "delete", "canary"], "CSC0252"),
         (&["secret", "set", "LA_CODE"], "CSC0252 LA_CODE"),
@@ -359,7 +363,7 @@ fn a_bus_without_a_secret_service_leaves_the_kernels_keyring() {
 #[test]
 fn where_no_store_takes_it_the_reasons_and_the_other_ways_are_told() {
     let place = Place::new(1, &[]);
-    // A quota of nothing: the kernel refuses every key.
+    // A session's keyring that nobody may use.
     let ran = ran(script(
         &place,
         &[],

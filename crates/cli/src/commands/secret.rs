@@ -19,10 +19,14 @@ pub fn run(context: &Context<'_>, command: SecretCommand) -> Outcome {
     match command {
         SecretCommand::Set { name, value } => {
             let key = named(&name).map_err(|fault| vec![fault])?;
-            if value.is_empty() {
-                set(context, key)
-            } else {
+            // `--supplier-key VALUE` is such an argument too.
+            let (_, faults) = context.config.given();
+            if !value.is_empty() {
                 Err(vec![value_as_argument(key.name())])
+            } else if !faults.is_empty() {
+                Err(faults)
+            } else {
+                set(context, key)
             }
         }
         SecretCommand::List => list(context),

@@ -97,18 +97,10 @@ impl Exposure {
         }
         let mode = found.mode() & 0o777;
         let is_ours = found.uid() == rustix::process::geteuid().as_raw();
-        // A file of root's that the program's group may read is no accident.
-        let others = if is_ours { mode | mode >> 3 } else { mode };
-        let verb = match (others & 0o4 != 0, others & 0o2 != 0) {
-            (true, true) => "read and change",
-            (true, false) => "read",
-            (false, true) => "change",
-            (false, false) => return None,
-        };
         Some(Exposure {
             mode,
             is_ours,
-            verb,
+            verb: what_others_may(mode, is_ours)?,
         })
     }
 
@@ -130,5 +122,45 @@ impl Exposure {
         } else {
             format!("mend it as its owner: chmod o= {paths}")
         }
+    }
+}
+
+/// What a file's mode lets others do. The group of another owner's file does not count:
+/// root's file that the program's group may read is no accident.
+#[cfg(unix)]
+fn what_others_may(mode: u32, is_ours: bool) -> Option<&'static str> {
+    let others = if is_ours { mode | mode >> 3 } else { mode };
+    match (others & 0o4 != 0, others & 0o2 != 0) {
+        (true, true) => Some("read and change"),
+        (true, false) => Some("read"),
+        (false, true) => Some("change"),
+        (false, false) => None,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_counts_as_others_for_our_own_files_only() {
+        for (mode, ours, of_another) in [
+            (0o600, None, None),
+            (0o711, None, None),
+            (0o640, Some("read"), None),
+            (0o620, Some("change"), None),
+            (0o644, Some("read"), Some("read")),
+            (0o602, Some("change"), Some("change")),
+            (0o666, Some("read and change"), Some("read and change")),
+        ] {
+            assert_eq!(what_others_may(mode, true), ours, "{mode:o}");
+            assert_eq!(what_others_may(mode, false), of_another, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_device_or_a_missing_file_is_not_told() {
+        assert_eq!(log(Path::new("/dev/null")), None);
+        assert_eq!(journal(Path::new("/nowhere/journal.db")), None);
     }
 }
