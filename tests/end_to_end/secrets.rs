@@ -312,6 +312,36 @@ fn a_store_that_does_not_answer_holds_nobody_up_and_is_told() {
 }
 
 #[test]
+fn a_person_is_told_which_store_is_waited_for() {
+    let place = place_without(&["SUPPLIER_KEY"]);
+    let (listener, address) = silent_bus(&place);
+    let mut child = script(
+        &place,
+        &[],
+        r#"SHELL=/bin/bash script -qefc '"$CSC" send --live --yes' /dev/null"#,
+    )
+    .env("DBUS_SESSION_BUS_ADDRESS", address)
+    .stdin(Stdio::piped())
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut out = String::new();
+    let mut buffer = [0; 4096];
+    while !out.contains("Waiting for the Secret Service: it may be asking for its password") {
+        let read = stdout.read(&mut buffer).unwrap();
+        assert!(read > 0, "{out}");
+        out.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+    // The store goes away, and so the run goes on without it.
+    drop(listener.accept().unwrap());
+    drop(listener);
+    stdout.read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{out}");
+    assert!(out.contains("CSC0201 SUPPLIER_KEY is not set"), "{out}");
+}
+
+#[test]
 fn no_store_is_asked_where_something_stronger_gives_the_secrets() {
     let place = Place::new(3, &[]);
     let (listener, address) = silent_bus(&place);
