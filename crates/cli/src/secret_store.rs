@@ -235,7 +235,12 @@ impl SecretStores {
                 Ok(until(entry))
             };
             match self.ask(store, name, set) {
-                Ok(until) => {
+                // "No such entry" is no answer to this question, and not a kept secret.
+                Ok(None) => {
+                    let why = "it did not take it".to_string();
+                    passed_over.push(StoreFault::new(store.kind, why));
+                }
+                Ok(Some(until)) => {
                     let deleted_from = self.stores[n + 1..]
                         .iter()
                         .filter(|later| matches!(self.delete_from(later, name), Ok(Some(()))))
@@ -243,7 +248,7 @@ impl SecretStores {
                         .collect();
                     return Ok(Kept {
                         kind: store.kind,
-                        until: until.flatten(),
+                        until,
                         passed_over,
                         deleted_from,
                     });
