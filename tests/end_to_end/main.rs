@@ -16,5 +16,7 @@ mod printed;
 mod replies;
 mod runs;
 mod safety_rules;
+#[cfg(target_os = "linux")]
+mod secrets;
 mod table;
 mod validate;

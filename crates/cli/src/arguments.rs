@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use csc_simulator::FaultOrder;
 
-use crate::configuration::ConfigArgs;
+use crate::configuration::{ConfigArgs, Key};
 
 const ABOUT: &str = "Submits an authority's children's social care records to the DfE, from its \
                      own Standard Safeguarding Dataset.\n\n\
@@ -69,6 +69,13 @@ pub enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keep secrets in the system's own store
+    ///
+    /// Windows Credential Manager, or on Linux the Secret Service or the kernel's keyring.
+    /// What is there is found where no environment variable and no file gives the secret.
+    /// Each account has a store of its own.
+    #[command(subcommand)]
+    Secret(SecretCommand),
 }
 
 /// Whole records or deltas.
@@ -247,6 +254,33 @@ pub enum ConfigCommand {
     },
     /// Print a commented .env to fill in
     Template,
+}
+
+/// `secret`.
+#[derive(Subcommand)]
+pub enum SecretCommand {
+    /// Keep a secret: its value is asked for, or read from standard input
+    Set {
+        /// Which one.
+        #[arg(help = secret_names())]
+        name: String,
+        // Taken so that it can be refused without being repeated.
+        #[arg(hide = true, num_args = 0.., allow_hyphen_values = true)]
+        value: Vec<String>,
+    },
+    /// Show which secrets are kept, without their values
+    List,
+    /// Delete a secret from the system's store
+    Delete {
+        /// Which one.
+        #[arg(help = secret_names())]
+        name: String,
+    },
+}
+
+fn secret_names() -> String {
+    let names: Vec<&str> = Key::secrets().map(Key::name).collect();
+    format!("One of {}", names.join(", "))
 }
 
 fn age(text: &str) -> Result<std::time::Duration, String> {

@@ -6,6 +6,7 @@ mod deltas;
 mod demo;
 mod init;
 mod journal;
+mod secret;
 mod send;
 mod simulator;
 mod status;
@@ -45,6 +46,7 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
+        Command::Secret(command) => secret::run(&context, command),
     }
 }
 
@@ -66,7 +68,15 @@ impl Context<'_> {
         for warning in &settings.warnings {
             console::note(&format!("note: {warning}"));
         }
+        warn_of_exposed(settings);
         Ok(())
+    }
+}
+
+/// Warns of files of ours that others on this machine may read.
+fn warn_of_exposed(settings: &Settings) {
+    for warning in &settings.exposed {
+        console::note(&format!("warning: {warning}"));
     }
 }
 

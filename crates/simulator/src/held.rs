@@ -64,8 +64,7 @@ impl Text {
         // The text was printed from a tree that had been read within serde_json's
         // limit of depth, and `apply` nests nothing deeper than what came in.
         #[allow(clippy::expect_used)]
-        serde_json::from_str(&self.0)
-            .expect("what was printed as JSON can be read as JSON")
+        serde_json::from_str(&self.0).expect("what was printed as JSON can be read as JSON")
     }
 }
 

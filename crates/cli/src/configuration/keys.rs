@@ -387,6 +387,11 @@ impl Key {
         self.info().name
     }
 
+    /// The settings whose values must never be shown, and which the system's store keeps.
+    pub fn secrets() -> impl Iterator<Item = Key> {
+        KEYS.iter().filter(|info| info.secret).map(|info| info.key)
+    }
+
     /// The setting of that name or alias, whatever its case.
     pub fn find(name: &str) -> Option<Key> {
         KEYS.iter()
