@@ -18,5 +18,6 @@ mod runs;
 mod safety_rules;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod sql_server;
 mod table;
 mod validate;

@@ -79,6 +79,7 @@ impl fmt::Display for Measured {
         let database = match self.database {
             Database::Postgres => "PostgreSQL",
             Database::Sqlite => "SQLite",
+            Database::Sqlserver => "SQL Server",
         };
         let mode = match self.mode {
             Mode::Full => "full records",

@@ -19,6 +19,7 @@ mod mix;
 mod place;
 mod receiver;
 mod sender;
+mod sqlserver;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::ValueEnum;
 use csc_staging::connection::{ConnectionTarget, parse};
+use mssql_tds::connection::tds_client::TdsClient;
+use tokio::sync::Mutex;
+
+use crate::sqlserver;
 use csc_staging::{NewRow, StagingStore, TableName, TableSummary, connect, connect_creating};
 
 /// Which database.
@@ -16,6 +20,8 @@ pub enum Database {
     Postgres,
     /// SQLite, in a file in the folder for temporary files.
     Sqlite,
+    /// SQL Server, at the address in CSC_TEST_MSSQL.
+    Sqlserver,
 }
 
 const TABLE: &str = "ssd_api_data_staging_anon";
@@ -59,6 +65,10 @@ enum Home {
     Sqlite {
         file: PathBuf,
     },
+    SqlServer {
+        client: Box<Mutex<TdsClient>>,
+        schema: String,
+    },
 }
 
 impl Place {
@@ -91,6 +101,21 @@ impl Place {
                     connection: format!("sqlite:{}", file.display()),
                     table: TABLE.to_string(),
                     home: Home::Sqlite { file },
+                }
+            }
+            Database::Sqlserver => {
+                let connection = std::env::var("CSC_TEST_MSSQL")
+                    .context("CSC_TEST_MSSQL does not say where a SQL Server is")?;
+                let mut client = sqlserver::connect(&target(&connection)?).await?;
+                let schema = format!("csc_bench_{}", std::process::id());
+                sqlserver::execute(&mut client, format!("CREATE SCHEMA {schema}")).await?;
+                Place {
+                    connection,
+                    table: format!("{schema}.{TABLE}"),
+                    home: Home::SqlServer {
+                        client: Box::new(Mutex::new(client)),
+                        schema,
+                    },
                 }
             }
         };
@@ -169,6 +194,30 @@ impl Place {
                 transaction.commit()?;
                 changed as u64
             }
+            Home::SqlServer { client, .. } => {
+                let client = client.get_mut();
+                for piece in changes.chunks(50) {
+                    let statements: String = piece
+                        .iter()
+                        .map(|change| {
+                            let refusal = change
+                                .refusal
+                                .map_or("api_response".to_string(), sqlserver::literal);
+                            format!(
+                                "UPDATE {} SET json_payload = {}, row_state = N'updated',
+                                     submission_status = N'{}', last_updated = GETDATE(),
+                                     api_response = {refusal} WHERE id = {};",
+                                self.table,
+                                sqlserver::literal(&change.now.payload),
+                                status(change),
+                                change.id
+                            )
+                        })
+                        .collect();
+                    sqlserver::execute(client, statements).await?;
+                }
+                changes.len() as u64
+            }
         };
         ensure!(changed == changes.len() as u64, "not every row was there");
         Ok(())
@@ -193,6 +242,17 @@ impl Place {
                 }
                 transaction.commit()?;
             }
+            Home::SqlServer { client, .. } => {
+                for piece in ids.chunks(500) {
+                    let ids: Vec<String> = piece.iter().map(i64::to_string).collect();
+                    let sql = format!(
+                        "UPDATE {} SET row_state = N'deleted' WHERE id IN ({})",
+                        self.table,
+                        ids.join(", ")
+                    );
+                    sqlserver::execute(client.get_mut(), sql).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -210,6 +270,10 @@ impl Place {
             }
             Home::Sqlite { file } => {
                 std::fs::copy(file, file.with_extension(KEPT))?;
+            }
+            Home::SqlServer { client, schema } => {
+                let sql = format!("SELECT * INTO {schema}.{KEPT} FROM {}", self.table);
+                sqlserver::execute(&mut *client.lock().await, sql).await?;
             }
         }
         Ok(())
@@ -241,6 +305,23 @@ impl Place {
                 std::fs::copy(file.with_extension(KEPT), file)?;
                 std::fs::File::open(file)?.sync_all()?;
             }
+            Home::SqlServer { client, schema } => {
+                let (client, table) = (&mut *client.lock().await, &self.table);
+                let columns = "id, person_id, legacy_id, previous_json_payload, json_payload,
+                               partial_json_payload, previous_hash, current_hash, row_state,
+                               last_updated, submission_status, submission_timestamp, api_response";
+                for sql in [
+                    format!("TRUNCATE TABLE {table}"),
+                    format!("SET IDENTITY_INSERT {table} ON"),
+                    format!(
+                        "INSERT INTO {table} ({columns}) SELECT {columns} FROM {schema}.{KEPT}
+                         ORDER BY id"
+                    ),
+                    format!("SET IDENTITY_INSERT {table} OFF"),
+                ] {
+                    sqlserver::execute(client, sql).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -256,6 +337,13 @@ impl Place {
             Home::Sqlite { file } => {
                 std::fs::remove_file(file.with_extension(KEPT))?;
                 std::fs::remove_file(file)?;
+            }
+            Home::SqlServer { client, schema } => {
+                let client = &mut *client.lock().await;
+                for table in [TABLE, KEPT] {
+                    sqlserver::execute(client, format!("DROP TABLE {schema}.{table}")).await?;
+                }
+                sqlserver::execute(client, format!("DROP SCHEMA {schema}")).await?;
             }
         }
         Ok(())
