@@ -5,6 +5,7 @@ mod args;
 mod database;
 mod env_file;
 mod keys;
+mod network;
 mod placeholder;
 mod settings;
 mod show;
@@ -93,6 +94,8 @@ pub struct Config {
     faults: Vec<Message>,
     notes: Vec<String>,
     default_state_dir: PathBuf,
+    /// The environment's own variables for proxies. They may hold passwords.
+    environment_proxies: Vec<(&'static str, String)>,
 }
 
 impl Config {
@@ -104,6 +107,7 @@ impl Config {
             faults,
             notes: Vec::new(),
             default_state_dir: default_state_dir(world),
+            environment_proxies: network::of_environment(world),
         };
         for (key, value) in flags {
             config.add(key, Source::Flag, value);

@@ -24,7 +24,11 @@ pub fn run(context: &Context<'_>, command: &ConfigCommand) -> Outcome {
                 }
             }
             // What can't be read at all is a fault here too, after everything was shown.
-            config.settings(Need::default()).map(|_| Exit::Done)
+            let need = Need {
+                network: true,
+                ..Need::default()
+            };
+            config.settings(need).map(|_| Exit::Done)
         }
     }
 }

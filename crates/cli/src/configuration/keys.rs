@@ -34,6 +34,11 @@ pub enum Key {
     RetryBaseMs,
     MaxWait,
     Proxy,
+    NoProxy,
+    ProxyUser,
+    ProxyPassword,
+    ProxyAuth,
+    CaBundle,
     UserAgent,
     AllowedHosts,
     EndpointKind,
@@ -82,7 +87,11 @@ const fn info(
         aliases,
         secret: matches!(
             key,
-            Key::SupplierKey | Key::SupplierKeySecondary | Key::ClientSecret | Key::DbPassword
+            Key::SupplierKey
+                | Key::SupplierKeySecondary
+                | Key::ClientSecret
+                | Key::DbPassword
+                | Key::ProxyPassword
         ),
         group,
         example,
@@ -91,7 +100,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 35] = [
+pub static KEYS: [KeyInfo; 40] = [
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -315,6 +324,46 @@ pub static KEYS: [KeyInfo; 35] = [
         NETWORK,
         "",
         "http://host:port, where the environment's proxy is not the right one",
+    ),
+    info(
+        Key::NoProxy,
+        "NO_PROXY",
+        &[],
+        NETWORK,
+        "",
+        "hosts reached without a proxy, with commas between: names, .suffixes, addresses, networks",
+    ),
+    info(
+        Key::ProxyUser,
+        "PROXY_USER",
+        &[],
+        NETWORK,
+        "",
+        "user for the proxy; with NTLM often DOMAIN\\user; blank for none, or the Windows logon",
+    ),
+    info(
+        Key::ProxyPassword,
+        "PROXY_PASSWORD",
+        &[],
+        NETWORK,
+        "",
+        "its password",
+    ),
+    info(
+        Key::ProxyAuth,
+        "PROXY_AUTH",
+        &[],
+        NETWORK,
+        "auto",
+        "basic, ntlm, negotiate, or auto for what the proxy offers",
+    ),
+    info(
+        Key::CaBundle,
+        "CA_BUNDLE",
+        &[],
+        NETWORK,
+        "",
+        "PEM file of the authority's own CAs, trusted beside the system's",
     ),
     info(
         Key::UserAgent,

@@ -47,6 +47,7 @@ const LIVE: Need = Need {
     la_code: true,
     receiver_if_live: true,
     table: true,
+    network: false,
 };
 
 fn codes(result: Result<Settings, Vec<Message>>) -> Vec<String> {
