@@ -12,7 +12,13 @@ mod a_month;
 mod place;
 mod postgres;
 mod printed;
+#[cfg(unix)]
+mod proxies;
 mod replies;
 mod runs;
 mod safety_rules;
+#[cfg(unix)]
+mod squid;
+mod tls_front;
+mod trust;
 mod validate;

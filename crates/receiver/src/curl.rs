@@ -251,7 +251,7 @@ fn fault_behind(
     // With a proxy libcurl connects to nothing else.
     let unreached = error.is_couldnt_connect() || error.is_couldnt_resolve_proxy();
     if unreached || error.code() == FAILED_AT_PROXY {
-        let words = words(error);
+        let words = error.extra_description().unwrap_or(error.description());
         return Fault::new(
             FaultKind::Proxy,
             format!("the proxy {proxy} can't be reached: {words}"),
@@ -372,10 +372,12 @@ impl Handler for Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn this_libcurl_speaks_ntlm() {
-        assert!(curl::Version::get().feature_ntlm());
+    fn this_libcurl_speaks_ntlm_and_checks_tls() {
+        let version = curl::Version::get();
+        assert!(version.feature_ntlm());
+        assert!(version.feature_ssl());
+        let negotiates = version.feature_spnego() || version.feature_sspi();
+        assert_eq!(negotiates, crate::proxy::HAS_NEGOTIATE);
     }
 }
