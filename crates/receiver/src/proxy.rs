@@ -128,3 +128,6 @@ fn is_own<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

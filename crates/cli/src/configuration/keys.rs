@@ -347,7 +347,7 @@ pub static KEYS: [KeyInfo; 40] = [
         &[],
         NETWORK,
         "",
-        "its password",
+        "the password of PROXY_USER",
     ),
     info(
         Key::ProxyAuth,
