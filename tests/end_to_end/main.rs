@@ -9,6 +9,8 @@
 )]
 
 mod a_month;
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
 mod place;
 mod postgres;
 mod printed;

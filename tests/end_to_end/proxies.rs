@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::place::{Place, Ran, ran};
-use crate::squid::{PASSWORD, Squid, USER};
+use crate::squid::{HELPERS, PASSWORD, REQUIRED, Squid, USER};
 use crate::tls_front::{Authority, TlsFront};
 use crate::trust::behind_tls;
 
@@ -11,15 +11,15 @@ use crate::trust::behind_tls;
 const PASSWORD_IN_ADDRESS: &str = "p%3Ass%20w%C3%B6rd";
 
 /// A receiver that only the proxy can find: `receiver.test`, behind TLS.
-struct Behind {
-    place: Place,
+pub struct Behind {
+    pub place: Place,
     env: String,
-    host: String,
+    pub host: String,
     _front: TlsFront,
 }
 
 impl Behind {
-    fn new(host: &str) -> Behind {
+    pub fn new(host: &str) -> Behind {
         let place = Place::new(3, &[]);
         let authority = Authority::new("our own");
         let front = TlsFront::start(&authority, &[host], place.running.address());
@@ -40,13 +40,13 @@ impl Behind {
         self.place.live(&["-v"])
     }
 
-    fn live_with(&self, more: &str, environment: &[(&str, &str)]) -> Ran {
+    pub fn live_with(&self, more: &str, environment: &[(&str, &str)]) -> Ran {
         self.place.write_env(&format!("{}{more}", self.env));
         live_in(&self.place, environment)
     }
 
     /// The code that the run ends with, and that nothing arrived.
-    fn stopped(&self, more: &str, code: &str) -> Ran {
+    pub fn stopped(&self, more: &str, code: &str) -> Ran {
         let ran = self.live(more);
         assert_eq!(ran.exit, 4, "{}", ran.both());
         assert!(ran.stderr.contains(code), "{}", ran.both());
@@ -63,7 +63,7 @@ fn live_in(place: &Place, environment: &[(&str, &str)]) -> Ran {
     ran(command.output().unwrap())
 }
 
-fn all_went(place: &Place, ran: &Ran) {
+pub fn all_went(place: &Place, ran: &Ran) {
     assert_eq!(ran.exit, 0, "{}", ran.both());
     assert_eq!(place.statuses(), "sent 3");
     assert_eq!(place.simulator.counts().accepted_records, 3);
@@ -277,7 +277,10 @@ fn a_407_names_what_the_proxy_offers_and_what_to_set() {
 #[test]
 fn negotiate_needs_a_build_with_kerberos_and_is_told_so() {
     let receiver = Behind::new("receiver.test");
-    let squid = Squid::negotiate();
+    // Nobody's answer is read.
+    let squid = Squid::start(&format!(
+        "auth_param negotiate program /bin/cat\nauth_param negotiate children 1\n{REQUIRED}"
+    ));
     for more in [String::new(), logon("")] {
         let ran = receiver.stopped(&format!("{more}PROXY={}", squid.url()), "CSC0408");
         assert!(ran.stderr.contains("it offers Negotiate"), "{}", ran.both());
@@ -286,6 +289,34 @@ fn negotiate_needs_a_build_with_kerberos_and_is_told_so() {
     let ran = receiver.live(&format!("PROXY={}\nPROXY_AUTH=negotiate", squid.url()));
     assert_eq!(ran.exit, 2, "{}", ran.both());
     assert!(ran.stderr.contains("CSC0231"), "{}", ran.both());
+}
+
+/// As the proxies of most authorities do.
+#[test]
+fn of_several_kinds_of_logon_one_is_taken_that_can_be_answered() {
+    let squid = Squid::start(&format!(
+        "auth_param negotiate program /bin/cat\nauth_param negotiate children 1\n\
+         auth_param ntlm program {HELPERS}/ntlm_fake_auth\nauth_param ntlm children 1\n\
+         auth_param basic program {HELPERS}/basic_ncsa_auth FOLDER/passwd\n\
+         auth_param basic children 1\n{REQUIRED}"
+    ));
+    for auth in ["auto", "ntlm", "basic"] {
+        let receiver = Behind::new("receiver.test");
+        let ran = receiver.live(&logon(&format!("PROXY={}\nPROXY_AUTH={auth}", squid.url())));
+        all_went(&receiver.place, &ran);
+    }
+    let receiver = Behind::new("receiver.test");
+    let ran = receiver.stopped(&format!("PROXY={}", squid.url()), "CSC0408");
+    assert!(
+        ran.stderr.contains("it offers Negotiate, NTLM and Basic"),
+        "{}",
+        ran.both()
+    );
+    assert!(
+        ran.stderr.contains("set PROXY_USER and PROXY_PASSWORD"),
+        "{}",
+        ran.both()
+    );
 }
 
 #[test]
@@ -305,7 +336,8 @@ fn a_wrong_password_is_told_from_none() {
         ran.both()
     );
     assert!(ran.stderr.contains("it offers Basic"), "{}", ran.both());
-    // Every try counts towards locking the account, so there is only one.
+    // Every try counts towards locking the account, so there is only one, after the one
+    // that asks.
     assert_eq!(squid.log().matches("CONNECT").count(), 2, "{}", squid.log());
     let place = Place::new(3, &[]);
     place.write_env(&format!(
@@ -315,6 +347,9 @@ fn a_wrong_password_is_told_from_none() {
     let ran = place.live(&[]);
     assert!(ran.stderr.contains("CSC0430"), "{}", ran.both());
     assert_eq!(place.simulator.counts().tokens, 0);
+    let squid = Squid::ntlm_that_refuses();
+    let ran = receiver.stopped(&logon(&format!("PROXY={}", squid.url())), "CSC0430");
+    assert!(ran.stderr.contains("it offers NTLM"), "{}", ran.both());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::place::until;
 
-const HELPERS: &str = "/usr/lib/squid";
+pub const HELPERS: &str = "/usr/lib/squid";
 
 /// A user that NTLM's and Basic's spelling both take, and a password that has to be
 /// escaped in an address.
@@ -52,16 +52,22 @@ impl Squid {
         ))
     }
 
-    /// Offers Negotiate alone; nobody's answer is read.
-    pub fn negotiate() -> Squid {
+    /// Asks for NTLM and believes nobody.
+    pub fn ntlm_that_refuses() -> Squid {
         Squid::start(&format!(
-            "auth_param negotiate program /bin/cat\nauth_param negotiate children 1\n{REQUIRED}"
+            "auth_param ntlm program /bin/sh FOLDER/ntlm-no\n\
+             auth_param ntlm children 1\n{REQUIRED}"
         ))
     }
 
     /// Starts one with these lines; `FOLDER` stands for its own folder. It takes
     /// `receiver.test` for this machine.
     pub fn start(lines: &str) -> Squid {
+        Squid::start_in(lines, &[])
+    }
+
+    /// As `start`, with an environment for its helpers.
+    pub fn start_in(lines: &str, environment: &[(&str, String)]) -> Squid {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -78,6 +84,7 @@ impl Squid {
                 "digest",
                 "ssd:csc:0fdb61af3228ea740620feffc42382e3\n".to_string(),
             ),
+            ("ntlm-no", NTLM_NO.to_string()),
             (
                 "squid.conf",
                 format!(
@@ -98,6 +105,7 @@ impl Squid {
         std::fs::set_permissions(folder.path(), open).unwrap();
         let child = Command::new(program())
             .args(["-N", "-f", &format!("{path}/squid.conf")])
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -153,7 +161,16 @@ impl Drop for Squid {
     }
 }
 
-const REQUIRED: &str =
+/// A helper that says no to whatever answers its challenge, which is one of
+/// ntlm_fake_auth's.
+const NTLM_NO: &str = "while read -r line; do case $line in
+YR*) echo 'TT TlRMTVNTUAACAAAACQAJAK6qqqoGgggAbMTmm90djY0AAAAAAAA6AFdPUktHUk9VUA==' ;;
+*) echo 'NA NT_STATUS_WRONG_PASSWORD' ;;
+esac; done
+";
+
+/// Nobody gets through without a logon.
+pub const REQUIRED: &str =
     "acl known proxy_auth REQUIRED\nhttp_access allow known\nhttp_access deny all";
 
 fn program() -> PathBuf {

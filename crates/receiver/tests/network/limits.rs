@@ -1,6 +1,6 @@
 //! Replies are read to a limit, also after decompression, and every phase has an end.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -78,6 +78,7 @@ fn endless_headers_are_left() {
 }
 
 /// Zeros as gzip has them, a thousandth of their size.
+#[cfg(unix)]
 fn gzip_of_zeros(mebibytes: usize) -> Vec<u8> {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -128,7 +129,7 @@ fn a_name_that_is_not_there_is_told() {
 #[test]
 fn connecting_has_an_end() {
     // A queue that is full answers no further connection.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
     while let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {

@@ -1,5 +1,6 @@
 //! What a proxy sees and what becomes of its odder answers.
 
+use std::io::Read;
 use std::time::Duration;
 
 use csc_receiver::proxy::{NamedProxy, Proxies, ProxyAddress};
@@ -8,7 +9,11 @@ use csc_receiver::{Fault, FaultKind, NetworkOptions, Reply};
 use crate::server::{SECRETS, Server, post, send, write};
 
 fn through(proxy: &Server, url: &str) -> Result<Reply, Fault> {
-    let address = format!("http://127.0.0.1:{}", proxy.port);
+    through_a("http", proxy, url)
+}
+
+fn through_a(scheme: &str, proxy: &Server, url: &str) -> Result<Reply, Fault> {
+    let address = format!("{scheme}://127.0.0.1:{}", proxy.port);
     let network = NetworkOptions {
         proxies: Proxies {
             setting: Some(NamedProxy {
@@ -102,4 +107,34 @@ fn what_a_407_offers_is_named_however_it_is_written() {
             assert!(message.why().starts_with(offer), "{message}");
         }
     }
+}
+
+/// SOCKS 5 (RFC 1928) as far as one connection needs it, with this answer.
+fn socks(answer: u8) -> Server {
+    Server::at_once(move |socket| {
+        let mut head = [0; 2];
+        socket.read_exact(&mut head).unwrap();
+        socket.read_exact(&mut vec![0; head[1].into()]).unwrap();
+        write(socket, &[5, 0]);
+        let mut request = [0; 5];
+        socket.read_exact(&mut request).unwrap();
+        let mut name = vec![0; usize::from(request[4]) + 2];
+        socket.read_exact(&mut name).unwrap();
+        assert_eq!(name, b"receiver.test\x00\x50", "the name, and port 80");
+        write(socket, &[5, answer, 0, 1, 0, 0, 0, 0, 0, 0]);
+        if answer == 0 {
+            // The whole of the small request comes at once.
+            let _ = socket.read(&mut [0; 4096]).unwrap();
+            write(socket, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]");
+        }
+    })
+}
+
+#[test]
+fn a_socks_proxy_is_given_the_hosts_name() {
+    let reply = through_a("socks5h", &socks(0), "http://receiver.test/x").unwrap();
+    assert_eq!((reply.status, reply.body.as_slice()), (200, &b"[]"[..]));
+    let fault = through_a("socks5h", &socks(5), "http://receiver.test/x").unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Proxy, "{fault}");
+    assert!(fault.words.contains("socks5h://127.0.0.1"), "{fault}");
 }
