@@ -121,3 +121,58 @@ fn a_file_that_is_no_bundle_is_told_before_anything_is_sent() {
     assert_eq!(ran.exit, 2);
     assert!(ran.stderr.contains("CSC0230"), "{}", ran.both());
 }
+
+/// The versions in a ClientHello's extension `supported_versions` (RFC 8446, 4.2.1).
+#[cfg(target_os = "linux")]
+fn versions_offered(hello: &[u8]) -> Vec<u16> {
+    let number = |at: usize| u16::from_be_bytes([hello[at], hello[at + 1]]);
+    assert_eq!(hello[0], 22, "a handshake");
+    assert_eq!(hello[5], 1, "a ClientHello");
+    // Record and message heads, version, random.
+    let mut at = 5 + 4 + 2 + 32;
+    at += 1 + usize::from(hello[at]); // session
+    at += 2 + usize::from(number(at)); // cipher suites
+    at += 1 + usize::from(hello[at]); // compression
+    let end = at + 2 + usize::from(number(at));
+    at += 2;
+    while at < end {
+        let (kind, length) = (number(at), usize::from(number(at + 2)));
+        at += 4;
+        if kind == 43 {
+            return (at + 1..at + length).step_by(2).map(number).collect();
+        }
+        at += length;
+    }
+    panic!("no supported_versions");
+}
+
+/// OpenSSL goes by OPENSSL_CONF, which may allow what is long broken.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_older_than_tls_1_2_is_offered_whatever_the_machine_allows() {
+    use std::io::Read;
+    let place = Place::new(1, &[]);
+    let lax = "openssl_conf = init\n[init]\nssl_conf = ssl\n[ssl]\nsystem_default = lax\n\
+               [lax]\nMinProtocol = TLSv1\nCipherString = DEFAULT@SECLEVEL=0\n";
+    std::fs::write(place.file("openssl.cnf"), lax).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hello = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut bytes = vec![0; 5];
+        socket.read_exact(&mut bytes).unwrap();
+        // A record's head says how long it is.
+        let length = usize::from(u16::from_be_bytes([bytes[3], bytes[4]]));
+        bytes.resize(5 + length, 0);
+        socket.read_exact(&mut bytes[5..]).unwrap();
+        bytes
+    });
+    let addresses = behind_tls(&place, "localhost", port);
+    place.write_env(&format!("{addresses}MAX_RETRIES=0"));
+    let mut command = place.command(&["send", "--live", "--yes"]);
+    command.env("OPENSSL_CONF", place.file("openssl.cnf"));
+    let ran = crate::place::ran(command.output().unwrap());
+    assert_eq!(ran.exit, 4, "{}", ran.both());
+    let versions = versions_offered(&hello.join().unwrap());
+    assert_eq!(versions, [0x0304, 0x0303], "TLS 1.3 and TLS 1.2");
+}

@@ -373,7 +373,7 @@ impl Handler for Exchange {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn this_libcurl_speaks_ntlm_and_checks_tls() {
+    fn this_libcurl_speaks_ntlm_and_negotiate_where_the_build_says_so() {
         let version = curl::Version::get();
         assert!(version.feature_ntlm());
         assert!(version.feature_ssl());

@@ -46,6 +46,7 @@ pub(crate) fn logon_wanted(
     };
     let ask_it = "ask IT to let this account through to *.education.gov.uk and \
                   login.microsoftonline.com without a logon";
+    let has_user = credentials.is_some();
     if let Some(credentials) = credentials.filter(|_| usable) {
         return Message::new(
             430,
@@ -62,7 +63,6 @@ pub(crate) fn logon_wanted(
              they were",
         );
     }
-    let has_user = credentials_given(logon, proxy);
     let (why, next) = if known.is_empty() {
         (
             offer,
@@ -109,10 +109,6 @@ pub(crate) fn logon_wanted(
         why,
         format!("{next}. The rows stay as they were"),
     )
-}
-
-fn credentials_given(logon: &ProxyLogon, proxy: &NamedProxy) -> bool {
-    logon.credentials(&proxy.address).is_some()
 }
 
 fn negotiate_advice() -> String {

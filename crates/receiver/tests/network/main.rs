@@ -13,4 +13,3 @@ mod no_proxy;
 mod proxy;
 mod redirects;
 mod server;
-mod tls;
