@@ -9,15 +9,23 @@
 )]
 
 mod a_month;
+#[cfg(all(unix, feature = "kerberos"))]
+mod kerberos;
 mod kills;
 mod place;
 mod postgres;
 mod printed;
+#[cfg(unix)]
+mod proxies;
 mod replies;
 mod runs;
 mod safety_rules;
 #[cfg(target_os = "linux")]
 mod secrets;
 mod sql_server;
+#[cfg(unix)]
+mod squid;
 mod table;
+mod tls_front;
+mod trust;
 mod validate;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{BufMut, Bytes, BytesMut};
 use clap::Args;
-use csc_receiver::{CurlTransport, Method, ProxyOptions, Request, Transport, body_of};
+use csc_receiver::{CurlTransport, Method, NetworkOptions, Request, Transport, body_of};
 use csc_staging::{
     Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow, StagingStore, connect,
 };
@@ -108,7 +108,7 @@ async fn post(
     mut pages: mpsc::Receiver<Page>,
     taken: mpsc::Sender<Vec<Outcome>>,
 ) -> Result<()> {
-    let transport = CurlTransport::new(ProxyOptions::default())?;
+    let transport = CurlTransport::new(NetworkOptions::default())?;
     let (mut selection, mut page) = (Selection::Records, Vec::new().into_iter());
     for (records, bytes) in posts {
         let mut rows = Vec::with_capacity(records);

@@ -165,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use csc_receiver::{
-        CurlTransport, Method, ProxyOptions, Reply, Request, Transport, body_of, receipts,
+        CurlTransport, Method, NetworkOptions, Reply, Request, Transport, body_of, receipts,
     };
 
     async fn post(transport: &CurlTransport, url: String, records: &[&str]) -> Reply {
@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn every_record_of_every_post_gets_a_receipt_of_its_own() {
         let receiver = Receiver::start().unwrap();
-        let transport = CurlTransport::new(ProxyOptions::default()).unwrap();
+        let transport = CurlTransport::new(NetworkOptions::default()).unwrap();
         let url = format!("{}{API_PATH}/children", receiver.base());
         // One that comes in one piece and one that does not.
         let long = format!(
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_no_submission() {
         let receiver = Receiver::start().unwrap();
-        let transport = CurlTransport::new(ProxyOptions::default()).unwrap();
+        let transport = CurlTransport::new(NetworkOptions::default()).unwrap();
         let url = format!("{}{TOKEN_PATH}", receiver.base());
         let reply = post(&transport, url, &["x"]).await;
         let token: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

@@ -6,6 +6,7 @@ mod database;
 mod env_file;
 mod exposed;
 mod keys;
+mod network;
 mod placeholder;
 mod settings;
 mod show;
@@ -112,6 +113,8 @@ pub struct Config {
     secrets: Arc<SecretStores>,
     stored: BTreeMap<Key, OnceCell<Stored>>,
     default_state_dir: PathBuf,
+    /// The environment's own variables for proxies. They may hold passwords.
+    environment_proxies: Vec<(&'static str, String)>,
 }
 
 impl Config {
@@ -126,6 +129,7 @@ impl Config {
             secrets: Arc::clone(&world.secrets),
             stored: Key::secrets().map(|key| (key, OnceCell::new())).collect(),
             default_state_dir: default_state_dir(world),
+            environment_proxies: network::of_environment(world),
         };
         for (key, value) in flags {
             config.add(key, Source::Flag, value);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::meaning::{Meaning, RunEnd, Trouble, meaning};
+use crate::proxy::offered_schemes;
 use crate::receipt::{Receipt, receipts};
 use crate::refusal::refused_records;
 use crate::retry_after::retry_after;
@@ -258,11 +259,19 @@ impl Client {
     }
 
     fn no_answer(&self, fault: &Fault) -> Submitted {
+        if let Some(message) = &fault.last_word {
+            return Submitted::RunEnds(message.clone());
+        }
         match fault.kind {
             FaultKind::Tls => Submitted::RunEnds(tls_message(&self.submission_url(), fault)),
+            FaultKind::Proxy => Submitted::Trouble {
+                kind: Trouble::Proxy,
+                what: self.scrubbed(&fault.words),
+                words: Words::from_text(""),
+                retry_after: None,
+            },
             FaultKind::Dns
             | FaultKind::Connect
-            | FaultKind::Proxy
             | FaultKind::Timeout
             | FaultKind::Interrupted
             | FaultKind::TooMuch
@@ -311,8 +320,19 @@ impl Client {
         let asked = Instant::now();
         let reply = match self.transport.send(request).await {
             Ok(reply) => reply,
+            Err(Fault {
+                last_word: Some(message),
+                ..
+            }) => return Err(TokenFault::Final(message)),
             Err(fault) if fault.kind == FaultKind::Tls => {
                 return Err(TokenFault::Final(tls_message(url, &fault)));
+            }
+            Err(fault) if fault.kind == FaultKind::Proxy => {
+                return Err(TokenFault::Trouble {
+                    kind: Trouble::Proxy,
+                    words: self.scrubbed(&fault.words),
+                    retry_after: None,
+                });
             }
             Err(fault) => {
                 return Err(TokenFault::Trouble {
@@ -437,8 +457,9 @@ fn tls_message(url: &str, fault: &Fault) -> Message {
         403,
         format!("No secure connection to {url}"),
         fault.words.clone(),
-        "if a proxy of the authority opens TLS, its certificate must be in this machine's trust \
-         store: ask IT; check the machine's clock as well. Nothing was sent",
+        "if a proxy of the authority opens TLS, the certificate of its authority (CA) must be in \
+         this machine's trust store, or in the file of CA_BUNDLE: ask IT; check the machine's clock \
+         as well. Nothing was sent",
     )
 }
 
@@ -466,21 +487,14 @@ fn run_ends(end: RunEnd, reply: &Reply, url: &str) -> Message {
         ),
         RunEnd::ProxyLogon => Message::new(
             408,
-            format!("The authority's proxy wants a logon (407) on the way to {url}"),
-            match reply
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "proxy-authenticate")
-                .filter_map(|(_, value)| value.split_whitespace().next())
-                .collect::<Vec<_>>()
-                .join(", ")
-                .as_str()
-            {
+            format!("{url} answers that a proxy wants a logon (407{id})"),
+            match offered_schemes(&reply.headers).join(", ").as_str() {
                 "" => "it does not say which kind".to_string(),
                 schemes => format!("it offers {schemes}"),
             },
-            "ask IT to let this account through to *.education.gov.uk and \
-             login.microsoftonline.com, or name the proxy in PROXY; the rows stay as they were",
+            "no proxy is set here, so one stands in between unseen: ask IT for its address (PROXY), \
+             or to let this account through to *.education.gov.uk and login.microsoftonline.com; \
+             the rows stay as they were",
         ),
         RunEnd::Unexpected => Message::new(
             409,

@@ -1,8 +1,10 @@
 //! libcurl as the transport, because the users' proxies speak NTLM and Negotiate.
 //!
 //! One thread owns one libcurl handle, so the connection is kept between posts. It
-//! never follows a redirect, never retries, and checks certificates against the
-//! system's own trust store.
+//! never follows a redirect, never retries, and always checks certificates, against the
+//! system's own trust store and CA_BUNDLE. What it reads of a reply is limited, after
+//! decompression, and so is the time: one limit for all of an exchange, however slowly its
+//! parts come, and a shorter one until the connection stands (name, TCP, proxy, TLS).
 
 use std::io::SeekFrom;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,22 +13,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use curl::easy::{Auth, Easy2, Handler, List, ReadError, SeekResult, SslVersion, WriteError};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
+use url::Url;
 
+use crate::proxy::{
+    AuthScheme, NamedProxy, Proxies, ProxyLogon, Route, logon_wanted, offered_schemes,
+    tunnel_refused,
+};
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
+use crate::trust::CaBundle;
 
 /// The most that is read of a reply's body: a hundred receipts are 7 kB.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
 /// The most that is read of a reply's headers.
 const LARGEST_HEADERS: usize = 256 * 1024;
 
-/// Which proxy to use, if not the one that the environment names
-/// (`https_proxy`, `no_proxy` and their kin, as libcurl reads them).
+/// The longest until the connection stands, where an exchange may take longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the network is used. No `Debug`: it holds secrets.
 #[derive(Clone, Default)]
-pub struct ProxyOptions {
-    /// `http://host:port`; it may hold credentials.
-    pub url: Option<SecretString>,
+pub struct NetworkOptions {
+    /// Which proxy is used for which address.
+    pub proxies: Proxies,
+    /// CA_BUNDLE.
+    pub ca_bundle: Option<CaBundle>,
 }
 
 /// libcurl on a thread of its own.
@@ -41,11 +53,11 @@ struct Job {
 
 impl CurlTransport {
     /// Starts the thread. It ends when the transport is dropped.
-    pub fn new(proxy: ProxyOptions) -> std::io::Result<Self> {
+    pub fn new(network: NetworkOptions) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(1);
         std::thread::Builder::new()
             .name("receiver".into())
-            .spawn(move || work(&queue, &proxy))?;
+            .spawn(move || work(&queue, &network))?;
         Ok(CurlTransport { jobs })
     }
 }
@@ -53,10 +65,7 @@ impl CurlTransport {
 #[async_trait]
 impl Transport for CurlTransport {
     async fn send(&self, request: Request) -> Result<Reply, Fault> {
-        let gone = || Fault {
-            kind: FaultKind::Other,
-            words: "the program's HTTP thread has ended".into(),
-        };
+        let gone = || Fault::new(FaultKind::Other, "the program's HTTP thread has ended");
         let (answer, reply) = oneshot::channel();
         let jobs = self.jobs.clone();
         // The queue holds one request; a second one waits here without blocking the runtime.
@@ -68,10 +77,10 @@ impl Transport for CurlTransport {
     }
 }
 
-fn work(queue: &Receiver<Job>, proxy: &ProxyOptions) {
+fn work(queue: &Receiver<Job>, network: &NetworkOptions) {
     let mut easy = Easy2::new(Exchange::default());
     for job in queue {
-        let result = exchange(&mut easy, job.request, proxy);
+        let result = exchange(&mut easy, job.request, network);
         // Whoever asked may have gone away meanwhile.
         let _ = job.answer.send(result);
     }
@@ -80,60 +89,76 @@ fn work(queue: &Receiver<Job>, proxy: &ProxyOptions) {
 fn exchange(
     easy: &mut Easy2<Exchange>,
     request: Request,
-    proxy: &ProxyOptions,
+    network: &NetworkOptions,
 ) -> Result<Reply, Fault> {
+    let url = Url::parse(&request.url)
+        .map_err(|e| Fault::new(FaultKind::Other, format!("{}: {e}", request.url)))?;
+    let proxy = match network.proxies.route(&url) {
+        Route::Through(proxy) => Some(proxy),
+        Route::Direct(_) => None,
+    };
     *easy.get_mut() = Exchange {
         body: request.body.clone(),
         ..Exchange::default()
     };
     easy.reset(); // keeps live connections and the DNS cache
-    let performed = configure(easy, &request, proxy).and_then(|()| easy.perform());
-    let connect_code = easy.http_connectcode().unwrap_or(0);
-    let exchange = std::mem::take(easy.get_mut());
-    if let Err(error) = performed {
-        // A proxy that refuses the tunnel gives no reply, only its status.
-        if connect_code == 407 {
-            return Ok(Reply {
-                status: 407,
-                headers: exchange.headers,
-                body: Vec::new(),
-            });
+    let performed = configure(easy, &request, network, proxy).and_then(|()| easy.perform());
+    let tunnel_status = easy.http_connectcode().unwrap_or(0);
+    let mut exchange = std::mem::take(easy.get_mut());
+    let status = performed.and_then(|()| easy.response_code());
+    let wants_logon = tunnel_status == 407 || matches!(status, Ok(407));
+    match (status, proxy) {
+        (_, Some(proxy)) if wants_logon => Err(Fault {
+            kind: FaultKind::Proxy,
+            words: format!("407 from the proxy {proxy}"),
+            last_word: Some(logon_wanted(
+                proxy,
+                &network.proxies.logon,
+                &offered_schemes(&exchange.headers),
+                &place(&url),
+            )),
+        }),
+        (Ok(status), _) => Ok(Reply {
+            status: u16::try_from(status).unwrap_or(0),
+            headers: std::mem::take(&mut exchange.headers),
+            body: std::mem::take(&mut exchange.reply),
+        }),
+        (Err(error), Some(proxy)) => {
+            Err(fault_behind(&error, &exchange, proxy, tunnel_status, &url))
         }
-        return Err(fault(&error, exchange.too_much, connect_code));
+        (Err(error), None) => Err(fault(&error, &exchange)),
     }
-    let status = easy
-        .response_code()
-        .map_err(|error| fault(&error, false, connect_code))?;
-    Ok(Reply {
-        status: u16::try_from(status).unwrap_or(0),
-        headers: exchange.headers,
-        body: exchange.reply,
-    })
 }
 
 fn configure(
     easy: &mut Easy2<Exchange>,
     request: &Request,
-    proxy: &ProxyOptions,
+    network: &NetworkOptions,
+    proxy: Option<&NamedProxy>,
 ) -> Result<(), curl::Error> {
     easy.url(&request.url)?;
     easy.follow_location(false)?;
     easy.timeout(request.timeout)?;
-    easy.connect_timeout(request.timeout.min(Duration::from_secs(30)))?;
+    easy.connect_timeout(request.timeout.min(CONNECT_TIMEOUT))?;
+    easy.ssl_verify_peer(true)?;
+    easy.ssl_verify_host(true)?;
     easy.ssl_min_max_version(SslVersion::Tlsv12, SslVersion::Tlsv13)?;
-    easy.accept_encoding("gzip")?;
-    if is_loopback(&request.url) {
-        easy.noproxy("*")?;
-    } else if let Some(url) = &proxy.url {
-        easy.proxy(url.expose_secret())?;
+    if let Some(bundle) = &network.ca_bundle {
+        easy.ssl_cainfo_blob(bundle.pem())?;
     }
-    // The logon's own credentials where the proxy wants them and none were given.
-    let mut auth = Auth::new();
-    auth.basic(true).ntlm(true).gssnegotiate(cfg!(windows));
-    easy.proxy_auth(&auth)?;
-    if cfg!(windows) {
-        easy.proxy_username("")?;
-        easy.proxy_password("")?;
+    easy.accept_encoding("gzip")?;
+    match proxy {
+        // Said outright: libcurl would read the environment itself.
+        None => easy.proxy("")?,
+        Some(proxy) => {
+            easy.proxy(&proxy.address.to_string())?;
+            easy.noproxy("")?;
+            easy.proxy_ssl_min_max_version(SslVersion::Tlsv12, SslVersion::Tlsv13)?;
+            if let Some(bundle) = &network.ca_bundle {
+                easy.proxy_ssl_cainfo_blob(bundle.pem())?;
+            }
+            log_on(easy, &network.proxies.logon, proxy)?;
+        }
     }
     let mut headers = List::new();
     for (name, value) in &request.headers {
@@ -152,27 +177,101 @@ fn configure(
     easy.http_headers(headers)
 }
 
-/// Whether an address is this machine's own, where no proxy has a place.
-fn is_loopback(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = host.split(['/', '?', '#']).next().unwrap_or(host);
-    let host = match host.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(v6),
-        None => host.split(':').next().unwrap_or(host),
-    };
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+fn log_on(
+    easy: &mut Easy2<Exchange>,
+    logon: &ProxyLogon,
+    proxy: &NamedProxy,
+) -> Result<(), curl::Error> {
+    let credentials = logon.credentials(&proxy.address);
+    let schemes = logon.schemes(credentials.is_some());
+    if schemes.is_empty() {
+        return Ok(());
+    }
+    let mut auth = Auth::new();
+    for scheme in schemes {
+        match scheme {
+            AuthScheme::Basic => auth.basic(true),
+            AuthScheme::Digest => auth.digest(true),
+            AuthScheme::Ntlm => auth.ntlm(true),
+            AuthScheme::Negotiate => auth.gssnegotiate(true),
+        };
+    }
+    easy.proxy_auth(&auth)?;
+    match credentials {
+        Some(credentials) => {
+            easy.proxy_username(credentials.user)?;
+            easy.proxy_password(credentials.password.map_or("", |p| p.expose_secret()))
+        }
+        // libcurl asks the system for the account's own logon where a user is set, but
+        // blank.
+        None => {
+            easy.proxy_username("")?;
+            easy.proxy_password("")
+        }
+    }
 }
 
-fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
-    let kind = if too_much {
+/// The host and port of an address, as a person knows them.
+fn place(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_string(),
+    }
+}
+
+/// What went wrong on the way through a proxy.
+fn fault_behind(
+    error: &curl::Error,
+    exchange: &Exchange,
+    proxy: &NamedProxy,
+    tunnel_status: u32,
+    url: &Url,
+) -> Fault {
+    match tunnel_status {
+        // Busy, or without an answer from the host itself: that may pass.
+        408 | 429 | 500.. => {
+            return Fault::new(
+                FaultKind::Proxy,
+                format!(
+                    "the proxy {proxy} gets no connection to {} (status {tunnel_status})",
+                    place(url)
+                ),
+            );
+        }
+        300.. => {
+            return Fault {
+                kind: FaultKind::Proxy,
+                words: format!("status {tunnel_status} from the proxy {proxy}"),
+                last_word: Some(tunnel_refused(proxy, tunnel_status, &place(url))),
+            };
+        }
+        _ => {}
+    }
+    // With a proxy libcurl connects to nothing else.
+    let unreached = error.is_couldnt_connect() || error.is_couldnt_resolve_proxy();
+    if unreached || error.code() == FAILED_AT_PROXY {
+        let words = error.extra_description().unwrap_or(error.description());
+        return Fault::new(
+            FaultKind::Proxy,
+            format!("the proxy {proxy} can't be reached: {words}"),
+        );
+    }
+    let fault = fault(error, exchange);
+    Fault::new(
+        fault.kind,
+        format!("{}, on the way through the proxy {proxy}", fault.words),
+    )
+}
+
+/// `CURLE_PROXY`, which the crate has no name for: a SOCKS proxy said no.
+const FAILED_AT_PROXY: u32 = 97;
+
+fn fault(error: &curl::Error, exchange: &Exchange) -> Fault {
+    let kind = if exchange.too_much {
         FaultKind::TooMuch
     } else if error.is_couldnt_resolve_host() {
         FaultKind::Dns
-    } else if error.is_couldnt_resolve_proxy() || connect_code >= 300 {
-        FaultKind::Proxy
     } else if error.is_couldnt_connect() {
         FaultKind::Connect
     } else if error.is_operation_timedout() {
@@ -196,11 +295,14 @@ fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
     } else {
         FaultKind::Other
     };
-    let words = match error.extra_description() {
+    Fault::new(kind, words(error))
+}
+
+fn words(error: &curl::Error) -> String {
+    match error.extra_description() {
         Some(more) => format!("{} ({more})", error.description()),
         None => error.description().to_string(),
-    };
-    Fault { kind, words }
+    }
 }
 
 /// One exchange under way.
@@ -212,6 +314,8 @@ struct Exchange {
     headers: Vec<(String, String)>,
     header_bytes: usize,
     too_much: bool,
+    /// A proxy wants a logon first, so the receiver has seen nothing of the body.
+    held_up: bool,
 }
 
 impl Handler for Exchange {
@@ -226,10 +330,14 @@ impl Handler for Exchange {
     /// libcurl rewinds to send a body again on a new connection when a kept one turns
     /// out to be dead. Whether the receiver had taken the batch by then is unknown, so
     /// it may not do that on its own: what is sent twice is for the run to decide and
-    /// to write down.
+    /// to write down. After a proxy's 407 it is known: nothing was passed on.
     fn seek(&mut self, whence: SeekFrom) -> SeekResult {
         match whence {
-            SeekFrom::Start(0) if self.sent == 0 => SeekResult::Ok,
+            SeekFrom::Start(0) if self.sent == 0 || self.held_up => {
+                self.sent = 0;
+                self.held_up = false;
+                SeekResult::Ok
+            }
             SeekFrom::Start(_) | SeekFrom::End(_) | SeekFrom::Current(_) => SeekResult::Fail,
         }
     }
@@ -253,6 +361,7 @@ impl Handler for Exchange {
         if line.starts_with("HTTP/") {
             // A reply after a proxy's, or after 100 Continue: the last one counts.
             self.headers.clear();
+            self.held_up = line.split_whitespace().nth(1) == Some("407");
         } else if let Some((name, value)) = line.split_once(':') {
             self.headers
                 .push((name.trim().to_ascii_lowercase(), value.trim().to_string()));
@@ -263,31 +372,12 @@ impl Handler for Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn loopback_is_told_from_other_hosts() {
-        for url in [
-            "http://localhost:80/x",
-            "http://127.0.0.1/",
-            "http://127.9.9.9:1",
-            "http://[::1]:8/x",
-            "http://LOCALHOST",
-        ] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in [
-            "https://pp-api.education.gov.uk/x",
-            "http://localhost.example/",
-            "http://10.0.0.1",
-            "https://127.0.0.1.example/",
-        ] {
-            assert!(!is_loopback(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn this_libcurl_speaks_ntlm() {
-        assert!(curl::Version::get().feature_ntlm());
+    fn this_libcurl_speaks_ntlm_and_negotiate_where_the_build_says_so() {
+        let version = curl::Version::get();
+        assert!(version.feature_ntlm());
+        assert!(version.feature_ssl());
+        let negotiates = version.feature_spnego() || version.feature_sspi();
+        assert_eq!(negotiates, crate::proxy::HAS_NEGOTIATE);
     }
 }

@@ -7,19 +7,22 @@
 mod client;
 mod curl;
 mod meaning;
+pub mod proxy;
 mod receipt;
 mod refusal;
 mod retry_after;
 mod token;
 mod transport;
+mod trust;
 mod words;
 
 pub use client::{Answer, Client, ClientOptions, Submitted, body_of};
-pub use curl::{CurlTransport, ProxyOptions};
+pub use curl::{CurlTransport, NetworkOptions};
 pub use meaning::{Meaning, RunEnd, Trouble, meaning};
 pub use receipt::{Receipt, ReceiptFault, receipts};
 pub use refusal::refused_records;
 pub use retry_after::retry_after;
 pub use token::TokenFault;
 pub use transport::{Fault, FaultKind, Method, Reply, Request, Transport};
+pub use trust::{CaBundle, CaBundleFault};
 pub use words::Words;

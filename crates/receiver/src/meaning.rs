@@ -31,6 +31,8 @@ pub enum Trouble {
     Server,
     /// No reply at all.
     NoAnswer,
+    /// No way through the proxy, so that nothing reached the host.
+    Proxy,
 }
 
 /// Why a reply ends the run.

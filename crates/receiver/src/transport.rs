@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use csc_message::Message;
 use secrecy::SecretString;
 
 /// The two methods that the receiver and its token endpoint know.
@@ -61,7 +62,7 @@ pub enum FaultKind {
     Connect,
     /// The certificate was refused, or no common protocol was found.
     Tls,
-    /// The proxy could not be reached, or would not pass the request on.
+    /// There was no way through the proxy: nothing was passed on to the host.
     Proxy,
     /// Time ran out.
     Timeout,
@@ -80,6 +81,20 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The words, e.g. libcurl's.
     pub words: String,
+    /// What to tell a person, where no later try will meet anything else: the proxy's
+    /// refusals, of which nobody else knows enough.
+    pub last_word: Option<Message>,
+}
+
+impl Fault {
+    /// A fault that a later try may not meet, as far as the transport can tell.
+    pub fn new(kind: FaultKind, words: impl Into<String>) -> Self {
+        Fault {
+            kind,
+            words: words.into(),
+            last_word: None,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

@@ -607,7 +607,7 @@ impl Delivery<'_> {
                 } => {
                     *in_doubt |= match kind {
                         Trouble::NoAnswer | Trouble::Server => true,
-                        Trouble::Forbidden | Trouble::RateLimited => false,
+                        Trouble::Forbidden | Trouble::RateLimited | Trouble::Proxy => false,
                     };
                     failed += 1;
                     match self.next_try(kind, failed, retry_after) {
@@ -651,6 +651,10 @@ impl Delivery<'_> {
             NextTry::TooLong(wait) => {
                 Err(End::Because(too_long(wait, self.options.retry.max_wait)))
             }
+            NextTry::Spent if kind == Trouble::Proxy => Err(End::Because(no_way_through(
+                &format!("{words} ({failed} tries)"),
+                "No row of this batch was posted, they stay as they were",
+            ))),
             NextTry::Spent => Err(End::Because(Message::new(
                 404,
                 format!("No token after {failed} tries"),
@@ -899,8 +903,27 @@ fn too_long(wait: Duration, max_wait: Duration) -> Message {
     )
 }
 
+/// The proxy can't be reached, or reaches nobody itself, also at the last try.
+pub(crate) fn no_way_through(words: &str, rows: &str) -> Message {
+    Message::new(
+        431,
+        "No way through the proxy",
+        words,
+        format!(
+            "check the proxy's name and port (`csc-sender config show` says who names it) and \
+             whether this machine reaches it, or ask IT; then start again. {rows}"
+        ),
+    )
+}
+
 fn spent(client: &Client, kind: Trouble, failed: u32, what: &str) -> Message {
     let next = match kind {
+        Trouble::Proxy => {
+            return no_way_through(
+                &format!("{what} ({failed} tries)"),
+                "That batch's rows are `error` and go again, the rest stay as they were",
+            );
+        }
         Trouble::Forbidden => {
             "check with the DfE that this authority's LA_CODE and SCOPE are allowed; if it worked \
              before, the firewall may be throttling: raise MIN_GAP_MS"

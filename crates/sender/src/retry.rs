@@ -57,7 +57,7 @@ impl RetryPolicy {
         }
         let cap = match trouble {
             Trouble::Forbidden => CAP_FORBIDDEN,
-            Trouble::RateLimited | Trouble::Server | Trouble::NoAnswer => CAP,
+            Trouble::RateLimited | Trouble::Server | Trouble::NoAnswer | Trouble::Proxy => CAP,
         };
         let doublings = failed.saturating_sub(1).min(20);
         let wait = self.base.saturating_mul(1 << doublings).min(cap);

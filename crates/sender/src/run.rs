@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use csc_message::Message;
 use csc_payload::Record;
-use csc_receiver::{Client, Receipt, Submitted, TokenFault, body_of};
+use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
 use csc_staging::{RowKey, Selection, StagingStore};
 
-use crate::deliver::{Delivery, End, State};
+use crate::deliver::{Delivery, End, State, no_way_through};
 use crate::events::{ACCEPTED, Answered, UNKNOWN};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
@@ -307,6 +307,11 @@ async fn post_one(client: &Client, record: &Record) -> Result<Receipt, Message> 
         let answer = match client.submit(body_of([record.text()]), 1).await {
             Ok(answer) => answer,
             Err(TokenFault::Final(message)) => return Err(message),
+            Err(TokenFault::Trouble {
+                kind: Trouble::Proxy,
+                words,
+                ..
+            }) => return Err(no_way_through(&words, "Nothing was sent")),
             Err(TokenFault::Trouble { words, .. }) => {
                 return Err(Message::new(
                     404,
@@ -331,6 +336,11 @@ async fn post_one(client: &Client, record: &Record) -> Result<Receipt, Message> 
             Submitted::NothingTaken => ("status 204: it took nothing".to_string(), None),
             Submitted::Malformed { words, .. } => ("it is malformed".to_string(), Some(words)),
             Submitted::TooLarge { words } => ("it is too large".to_string(), Some(words)),
+            Submitted::Trouble {
+                kind: Trouble::Proxy,
+                what,
+                ..
+            } => return Err(no_way_through(&what, "Nothing was sent")),
             Submitted::Trouble { what, words, .. } => (what, Some(words)),
         };
         // The test record is no child's: its words may be shown.

@@ -55,15 +55,13 @@ impl Transport for InProcess {
             Action::Reply(answer) => answer.delay,
             Action::DropConnection { delay, .. } => *delay,
         };
-        timeout(request.timeout, sleep(delay))
-            .await
-            .map_err(|_| Fault {
-                kind: FaultKind::Timeout,
-                words: format!(
-                    "no reply from the simulator within {} s",
-                    request.timeout.as_secs_f64()
-                ),
-            })?;
+        timeout(request.timeout, sleep(delay)).await.map_err(|_| {
+            let words = format!(
+                "no reply from the simulator within {} s",
+                request.timeout.as_secs_f64()
+            );
+            Fault::new(FaultKind::Timeout, words)
+        })?;
         match action {
             Action::Reply(answer) => Ok(Reply {
                 status: answer.status,
@@ -74,10 +72,10 @@ impl Transport for InProcess {
                     .collect(),
                 body: answer.body.into(),
             }),
-            Action::DropConnection { .. } => Err(Fault {
-                kind: FaultKind::Interrupted,
-                words: "the simulator dropped the connection".to_owned(),
-            }),
+            Action::DropConnection { .. } => Err(Fault::new(
+                FaultKind::Interrupted,
+                "the simulator dropped the connection",
+            )),
         }
     }
 }

@@ -24,7 +24,11 @@ pub fn run(context: &Context<'_>, command: &ConfigCommand) -> Outcome {
                 }
             }
             // What can't be read at all is a fault here too, after everything was shown.
-            let settings = config.settings(Need::default())?;
+            let need = Need {
+                network: true,
+                ..Need::default()
+            };
+            let settings = config.settings(need)?;
             warn_of_exposed(&settings);
             Ok(Exit::Done)
         }

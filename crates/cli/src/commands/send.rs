@@ -7,7 +7,7 @@ use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
-use csc_receiver::{Client, ClientOptions, CurlTransport, ProxyOptions, Transport};
+use csc_receiver::{Client, ClientOptions, CurlTransport, Transport};
 use csc_sender_run::{
     Author, Checks, Gap, Journal, Ledger, Mode, Opened, Payloads, RetryPolicy, Run, RunOptions,
     new_run_id, send_one,
@@ -44,6 +44,7 @@ pub fn run(context: &Context<'_>, args: &SendArgs) -> Outcome {
             la_code: true,
             receiver_if_live: true,
             table: !args.test_record,
+            network: false,
         })?;
     context.start_log(&settings)?;
     block_on(send(settings, args))?
@@ -412,6 +413,23 @@ pub fn checks(settings: &Settings) -> Result<Checks, Vec<Message>> {
 /// Takes a file's text.
 type Load<'a> = dyn FnMut(&str) -> Result<(), String> + 'a;
 
+/// Writes to the log which proxy is used and why, and what is trusted.
+fn say_ways(settings: &Settings, live: &Live) {
+    for (key, url) in [
+        ("API_ENDPOINT", &live.endpoint),
+        ("TOKEN_ENDPOINT", &live.token_endpoint),
+    ] {
+        let host = url.host_str().unwrap_or_default();
+        tracing::info!("{key} {host}: {}", settings.network.proxies.route(url));
+    }
+    if let Some(bundle) = &settings.network.ca_bundle {
+        tracing::info!(
+            "CA_BUNDLE: {} certificates are trusted beside the system's",
+            bundle.certificates()
+        );
+    }
+}
+
 fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
     let la_code = settings
         .la_code
@@ -419,10 +437,9 @@ fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
         .map_or_else(String::new, |code| code.as_str().to_string());
     let (transport, options): (Arc<dyn Transport>, ClientOptions) = match &settings.live {
         Some(live) => {
-            let transport = CurlTransport::new(ProxyOptions {
-                url: settings.proxy.clone(),
-            })
-            .map_err(|e| vec![no_threads(&e)])?;
+            say_ways(settings, live);
+            let transport =
+                CurlTransport::new(settings.network.clone()).map_err(|e| vec![no_threads(&e)])?;
             let options = ClientOptions {
                 endpoint: live.endpoint.to_string(),
                 token_endpoint: live.token_endpoint.to_string(),

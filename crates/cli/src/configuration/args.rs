@@ -74,6 +74,23 @@ pub struct ConfigArgs {
     /// PROXY, if there is no password in it
     #[arg(long, global = true, value_name = "URL", hide_short_help = true)]
     pub proxy: Option<String>,
+    /// NO_PROXY, with commas between
+    #[arg(long, global = true, value_name = "HOSTS", hide_short_help = true)]
+    pub no_proxy: Option<String>,
+    /// PROXY_USER
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub proxy_user: Option<String>,
+    /// PROXY_AUTH
+    #[arg(
+        long,
+        global = true,
+        value_name = "auto|basic|ntlm|negotiate",
+        hide_short_help = true
+    )]
+    pub proxy_auth: Option<String>,
+    /// CA_BUNDLE: the authority's own CAs
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub ca_bundle: Option<String>,
     /// USER_AGENT
     #[arg(long, global = true, value_name = "TEXT", hide_short_help = true)]
     pub user_agent: Option<String>,
@@ -122,6 +139,8 @@ pub struct ConfigArgs {
     pub supplier_key_secondary: Option<String>,
     #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
     pub db_password: Option<String>,
+    #[arg(long, global = true, hide = true, num_args = 0..=1, default_missing_value = "", allow_hyphen_values = true)]
+    pub proxy_password: Option<String>,
 }
 
 impl ConfigArgs {
@@ -147,6 +166,10 @@ impl ConfigArgs {
             (Key::RetryBaseMs, &self.retry_base_ms),
             (Key::MaxWait, &self.max_wait),
             (Key::Proxy, &self.proxy),
+            (Key::NoProxy, &self.no_proxy),
+            (Key::ProxyUser, &self.proxy_user),
+            (Key::ProxyAuth, &self.proxy_auth),
+            (Key::CaBundle, &self.ca_bundle),
             (Key::UserAgent, &self.user_agent),
             (Key::AllowedHosts, &self.allowed_hosts),
             (Key::EndpointKind, &self.endpoint_kind),
@@ -162,6 +185,7 @@ impl ConfigArgs {
             (Key::SupplierKey, &self.supplier_key),
             (Key::SupplierKeySecondary, &self.supplier_key_secondary),
             (Key::DbPassword, &self.db_password),
+            (Key::ProxyPassword, &self.proxy_password),
         ];
         let (mut given, mut faults) = (Vec::new(), Vec::new());
         for (key, value) in plain {

@@ -34,6 +34,11 @@ pub enum Key {
     RetryBaseMs,
     MaxWait,
     Proxy,
+    NoProxy,
+    ProxyUser,
+    ProxyPassword,
+    ProxyAuth,
+    CaBundle,
     UserAgent,
     AllowedHosts,
     EndpointKind,
@@ -83,7 +88,11 @@ const fn info(
         aliases,
         secret: matches!(
             key,
-            Key::SupplierKey | Key::SupplierKeySecondary | Key::ClientSecret | Key::DbPassword
+            Key::SupplierKey
+                | Key::SupplierKeySecondary
+                | Key::ClientSecret
+                | Key::DbPassword
+                | Key::ProxyPassword
         ),
         group,
         example,
@@ -92,7 +101,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 36] = [
+pub static KEYS: [KeyInfo; 41] = [
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -316,6 +325,46 @@ pub static KEYS: [KeyInfo; 36] = [
         NETWORK,
         "",
         "http://host:port, where the environment's proxy is not the right one",
+    ),
+    info(
+        Key::NoProxy,
+        "NO_PROXY",
+        &[],
+        NETWORK,
+        "",
+        "hosts reached without a proxy, with commas between: names, .suffixes, addresses, networks",
+    ),
+    info(
+        Key::ProxyUser,
+        "PROXY_USER",
+        &[],
+        NETWORK,
+        "",
+        "user for the proxy; with NTLM often DOMAIN\\user; blank for none, or the Windows logon",
+    ),
+    info(
+        Key::ProxyPassword,
+        "PROXY_PASSWORD",
+        &[],
+        NETWORK,
+        "",
+        "the password of PROXY_USER",
+    ),
+    info(
+        Key::ProxyAuth,
+        "PROXY_AUTH",
+        &[],
+        NETWORK,
+        "auto",
+        "basic, ntlm, negotiate, or auto for what the proxy offers",
+    ),
+    info(
+        Key::CaBundle,
+        "CA_BUNDLE",
+        &[],
+        NETWORK,
+        "",
+        "PEM file of the authority's own CAs, trusted beside the system's",
     ),
     info(
         Key::UserAgent,

@@ -25,7 +25,7 @@ pub fn is_placeholder(key: Key, value: &str) -> bool {
     let value = value.trim();
     let is = |word: &str| value.eq_ignore_ascii_case(word);
     // A password may look like anything.
-    if key == Key::DbPassword {
+    if matches!(key, Key::DbPassword | Key::ProxyPassword) {
         return is("...") || is("<password>");
     }
     if PLACEHOLDERS.iter().any(|word| is(word))
@@ -103,5 +103,6 @@ mod tests {
         }
         assert!(!is_placeholder(Key::SupplierKey, "000"));
         assert!(!is_placeholder(Key::DbPassword, "<x>"));
+        assert!(!is_placeholder(Key::ProxyPassword, "<x>"));
     }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use csc_message::Message;
+use csc_receiver::NetworkOptions;
 use csc_staging::TableName;
 use csc_staging::connection::ConnectionTarget;
 use secrecy::SecretString;
@@ -50,6 +51,9 @@ pub struct Need {
     pub receiver_if_live: bool,
     /// Whether a live run reads a table at all (the test record does not).
     pub table: bool,
+    /// What a live run needs of the environment's proxies and of CA_BUNDLE, whatever the
+    /// mode.
+    pub network: bool,
 }
 
 /// What a live run needs of the receiver. No `Debug`: it holds secrets.
@@ -106,8 +110,8 @@ pub struct Settings {
     pub retry_base: Duration,
     /// MAX_WAIT.
     pub max_wait: Duration,
-    /// PROXY.
-    pub proxy: Option<SecretString>,
+    /// PROXY and its kin, CA_BUNDLE.
+    pub network: NetworkOptions,
     /// USER_AGENT.
     pub user_agent: String,
     /// ALLOWED_HOSTS.
@@ -142,11 +146,7 @@ const DEFAULT_TABLE: &str = "ssd_api_data_staging_anon";
 impl Config {
     /// The settings in force, or every fault that keeps this command from running.
     pub fn settings(&self, need: Need) -> Result<Settings, Vec<Message>> {
-        let mut read = Read {
-            config: self,
-            faults: self.faults.clone(),
-            warnings: Vec::new(),
-        };
+        let mut read = Read::of(self);
         let testing = read.boolean(Key::TestingMode, true);
         let wants_live = need.receiver_if_live && !testing;
         let live = wants_live.then(|| read.live()).flatten();
@@ -196,7 +196,7 @@ impl Config {
             max_retries: read.number(Key::MaxRetries, 3, 0..=100) as u32,
             retry_base: Duration::from_millis(read.number(Key::RetryBaseMs, 1000, 1..=120_000)),
             max_wait: Duration::from_secs(read.number(Key::MaxWait, 300, 0..=86_400)),
-            proxy: read.text(Key::Proxy).map(SecretString::from),
+            network: read.network(wants_live || need.network),
             user_agent: read
                 .text(Key::UserAgent)
                 .unwrap_or_else(|| concat!("csc-sender/", env!("CARGO_PKG_VERSION")).to_string()),
@@ -248,19 +248,29 @@ pub(super) struct Read<'a> {
     pub(super) warnings: Vec<String>,
 }
 
+impl<'a> Read<'a> {
+    pub(super) fn of(config: &'a Config) -> Self {
+        Read {
+            config,
+            faults: config.faults.clone(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl Read<'_> {
-    fn text(&self, key: Key) -> Option<String> {
+    pub(super) fn text(&self, key: Key) -> Option<String> {
         self.config
             .filled(key)
             .map(|found| found.value.trim().to_string())
     }
 
-    fn path(&self, key: Key) -> Option<PathBuf> {
+    pub(super) fn path(&self, key: Key) -> Option<PathBuf> {
         let found = self.config.filled(key)?;
         Some(found.source.base().join(found.value.trim()))
     }
 
-    fn wrong(&mut self, key: Key, found: &Found, why: impl Display) {
+    pub(super) fn wrong(&mut self, key: Key, found: &Found, why: impl Display) {
         let value = match open_text(key, &found.value) {
             Some(text) => format!("{text:?}"),
             None => "****".to_string(),

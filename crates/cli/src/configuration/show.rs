@@ -42,6 +42,13 @@ impl Config {
                 );
             }
         }
+        let routes = self.routes();
+        if !routes.is_empty() {
+            out.push_str("\nOn the way there:\n");
+        }
+        for (key, host, route) in routes {
+            let _ = writeln!(out, "{:<22} {host}: {route}", key.name());
+        }
         out
     }
 
@@ -62,6 +69,14 @@ impl Config {
                 }
                 (info.name.to_string(), value)
             })
+            .chain([(
+                "routes".to_string(),
+                self.routes()
+                    .into_iter()
+                    .map(|(key, _, route)| (key.name().to_string(), json!(route)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into(),
+            )])
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
@@ -113,6 +128,7 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::RetryBaseMs
         | Key::MaxWait
         | Key::JournalKeepDays
+        | Key::ProxyAuth
         | Key::Debug => Some(key.info().example),
         Key::UserAgent => Some(concat!("csc-sender/", env!("CARGO_PKG_VERSION"))),
         Key::TableName => Some("ssd_api_data_staging_anon in testing mode"),
@@ -132,6 +148,10 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::RulesFile
         | Key::SchemaFile
         | Key::Proxy
+        | Key::NoProxy
+        | Key::ProxyUser
+        | Key::ProxyPassword
+        | Key::CaBundle
         | Key::AllowedHosts
         | Key::EndpointKind
         | Key::StateDir

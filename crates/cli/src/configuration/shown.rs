@@ -1,5 +1,6 @@
 //! Values as a person may see them, in `config show` and in messages alike.
 
+use csc_receiver::proxy::{AddressFault, ProxyAddress};
 use csc_staging::connection::{Logon, may_hold_password, parse_with};
 use secrecy::SecretString;
 
@@ -14,7 +15,11 @@ pub fn open_text(key: Key, value: &str) -> Option<String> {
         return None;
     }
     if key == Key::Proxy {
-        return Some(without_credentials(value));
+        // What is no address may be a password, or have one anywhere.
+        return match ProxyAddress::parse(value) {
+            Err(AddressFault::Malformed) => None,
+            Ok(_) | Err(_) => Some(without_credentials(value)),
+        };
     }
     if may_hold_password(value) {
         return None;
@@ -100,6 +105,8 @@ mod tests {
             (Key::Proxy, "http://u:p@h:1", Some("http://****@h:1")),
             (Key::Proxy, "u:p@w@h:1", Some("****@h:1")),
             (Key::Proxy, "http://h:1", Some("http://h:1")),
+            (Key::Proxy, "http://h", Some("http://h")),
+            (Key::Proxy, "u:secret", None),
         ] {
             assert_eq!(open_text(key, value).as_deref(), expected, "{value}");
         }

@@ -50,6 +50,7 @@ const LIVE: Need = Need {
     la_code: true,
     receiver_if_live: true,
     table: true,
+    network: false,
 };
 
 fn codes(result: Result<Settings, Vec<Message>>) -> Vec<String> {
@@ -515,5 +516,63 @@ fn a_password_of_the_systems_store_is_the_databases() {
     assert!(
         !settings.database.unwrap().has_password(),
         "the Windows logon has none"
+    );
+}
+
+#[test]
+fn faults_of_the_proxys_settings_are_told_at_once_and_hold_no_secret() {
+    let mut place = Place::new();
+    place.file(
+        ".env",
+        "PROXY=http://u:canary@p.test\nPROXY_PASSWORD='canary\u{1}'\nPROXY_AUTH=magic\nNO_PROXY=x\n",
+    );
+    let faults = place.config().settings(Need::default()).err().unwrap();
+    let all = format!("{faults:?}");
+    assert!(!all.contains("canary"), "{all}");
+    for expected in [
+        "PROXY is \\\"http://****@p.test\\\"",
+        "it names no port",
+        "PROXY_PASSWORD is ****",
+        "PROXY_AUTH is \\\"magic\\\"",
+        "PROXY_USER is not set",
+    ] {
+        assert!(all.contains(expected), "{expected}: {all}");
+    }
+    for (env, expected) in [
+        ("PROXY_AUTH=basic\n", "201 PROXY_USER is not set"),
+        ("PROXY_USER=u\n", "201 PROXY_PASSWORD is not set"),
+        ("PROXY=ftp://p.test:1\n", "208 PROXY is \"ftp://p.test:1\""),
+        (
+            "PROXY=http://wpad.test:80/proxy.pac\n",
+            "208 PROXY is \"http://wpad.test:80/proxy.pac\"",
+        ),
+        ("PROXY=user:canary\n", "208 PROXY is ****"),
+    ] {
+        place.file(".env", env);
+        let found = codes(place.config().settings(Need::default()));
+        assert_eq!(found, [expected], "{env}");
+    }
+    // A user in the address is one; the environment is read for a live run only.
+    for env in [
+        "PROXY=http://u@p.test:80\nPROXY_PASSWORD=canary\nPROXY_AUTH=basic\n",
+        "PROXY=p.test:3128\n",
+        "PROXY_AUTH=AUTO\n",
+        "NO_PROXY=*\n",
+    ] {
+        place.file(".env", env);
+        place.environment = vec![("https_proxy", "ftp://canary")];
+        assert!(codes(place.config().settings(Need::default())).is_empty());
+    }
+    let live = Need {
+        network: true,
+        ..Need::default()
+    };
+    let faults = place.config().settings(live).err().unwrap();
+    assert_eq!(faults[0].code(), 232);
+    assert!(!format!("{faults:?}").contains("canary"), "{faults:?}");
+    place.file(".env", "PROXY=p.test:3128\n");
+    assert!(
+        codes(place.config().settings(live)).is_empty(),
+        "PROXY goes before"
     );
 }
