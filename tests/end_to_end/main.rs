@@ -9,6 +9,8 @@
 )]
 
 mod a_month;
+mod fault_matrix;
+mod faulty;
 mod place;
 mod postgres;
 mod printed;

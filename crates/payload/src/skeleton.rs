@@ -305,8 +305,7 @@ fn write_names(names: &Names<'_>, out: &mut String) {
 }
 
 fn write_node(node: &Node<'_>, out: &mut String) {
-    let answers =
-        usize::from(node.plain) + usize::from(node.object.is_some()) + node.items.len();
+    let answers = usize::from(node.plain) + usize::from(node.object.is_some()) + node.items.len();
     if answers != 1 {
         out.push_str("[null");
     }

@@ -166,7 +166,26 @@ fn is_loopback(url: &str) -> bool {
             .is_ok_and(|ip| ip.is_loopback())
 }
 
+/// libcurl's own limit of headers (CURLE_TOO_LARGE), which its Rust names lack.
+const TOO_LARGE: u32 = 100;
+
+/// What libcurl says where the connection ended in the middle of the TLS handshake. Its
+/// code is then the same as where no common protocol is found.
+const LOST_IN_HANDSHAKE: [&str; 5] = [
+    "Recv failure",
+    "Send failure",
+    "unexpected eof",
+    "SSL_ERROR_SYSCALL",
+    "failed to receive handshake",
+];
+
+fn is_lost_in_handshake(error: &curl::Error) -> bool {
+    let said = error.extra_description().unwrap_or_default();
+    error.is_ssl_connect_error() && LOST_IN_HANDSHAKE.iter().any(|words| said.contains(words))
+}
+
 fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
+    let too_much = too_much || u32::try_from(error.code()).is_ok_and(|code| code == TOO_LARGE);
     let kind = if too_much {
         FaultKind::TooMuch
     } else if error.is_couldnt_resolve_host() {
@@ -177,6 +196,8 @@ fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
         FaultKind::Connect
     } else if error.is_operation_timedout() {
         FaultKind::Timeout
+    } else if is_lost_in_handshake(error) {
+        FaultKind::Interrupted
     } else if error.is_ssl_connect_error()
         || error.is_peer_failed_verification()
         || error.is_ssl_cacert()
@@ -197,6 +218,11 @@ fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
         FaultKind::Other
     };
     let words = match error.extra_description() {
+        _ if too_much => format!(
+            "the reply is larger than is read ({} KiB of headers, {} MiB of body)",
+            LARGEST_HEADERS / 1024,
+            LARGEST_BODY / 1024 / 1024
+        ),
         Some(more) => format!("{} ({more})", error.description()),
         None => error.description().to_string(),
     };
