@@ -721,14 +721,12 @@ fn statuses() -> Vec<Row> {
             "",
         ),
         row(
-            "422",
-            Posts(|_| {
-                json(
-                    "422 Unprocessable Content",
-                    r#"{"detail":[{"loc":["body",0,"x"],"msg":"no"}]}"#,
-                )
+            "422 that names a record",
+            Post(|_| {
+                let detail = r#"{"detail":[{"loc":["body",0,"x"],"msg":"no"}]}"#;
+                json("422 Unprocessable Content", detail)
             }),
-            "ss ee ee",
+            "ss es ss",
             refused,
             "x: no",
         ),

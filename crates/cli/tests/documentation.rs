@@ -13,10 +13,11 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/configuration.md",
     "docs/deltas.md",
+    "docs/faults.md",
     "docs/payload-rules.md",
     "docs/running.md",
     "docs/troubleshooting.md",
