@@ -17,4 +17,6 @@ mod printed;
 mod replies;
 mod runs;
 mod safety_rules;
+#[cfg(target_os = "linux")]
+mod system_calls;
 mod validate;

@@ -276,3 +276,14 @@ fn nothing_of_a_child_and_no_secret_is_printed_or_logged() {
         }
     }
 }
+
+#[test]
+fn the_simulator_says_so_when_it_is_asked_to_listen_elsewhere() {
+    let place = Place::new(0, &[]);
+    for host in ["0.0.0.0", "::", "192.0.2.7", "simulator.example.gov.uk"] {
+        let ran = place.run(&["simulator", "--port", "0", "--host", host]);
+        assert_eq!(ran.exit, 2, "{}", ran.both());
+        assert!(ran.stderr.contains("CSC0250"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("127.0.0.1 only"), "{}", ran.stderr);
+    }
+}
