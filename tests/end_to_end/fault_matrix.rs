@@ -860,7 +860,7 @@ fn statuses() -> Vec<Row> {
 fn granted_with(more: &str) -> Vec<Step> {
     json(
         "200 OK",
-        format!(r#"{{"access_token":"simulated-token"{more}}}"#),
+        format!(r#"{{"access_token":"canaryaccesstoken"{more}}}"#),
     )
 }
 
@@ -1244,7 +1244,10 @@ pub fn place_with(fault: Fault, payloads: &[String], stage: &Stage, more: &str) 
 /// Runs the program in it.
 pub fn run_trusting(place: &Place, arguments: &[&str]) -> Ran {
     let mut command = place.command(arguments);
-    command.env("SSL_CERT_FILE", place.file("authority.pem"));
+    command
+        .env("SSL_CERT_FILE", place.file("authority.pem"))
+        .env("TMPDIR", place.file("tmp"))
+        .env("TMP", place.file("tmp"));
     ran(command.output().unwrap())
 }
 

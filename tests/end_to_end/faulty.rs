@@ -129,7 +129,7 @@ pub fn accepted(seen: &Seen) -> Vec<Step> {
 pub fn granted(_: &Seen) -> Vec<Step> {
     json(
         "200 OK",
-        r#"{"access_token":"simulated-token","token_type":"Bearer","expires_in":3599}"#,
+        r#"{"access_token":"canaryaccesstoken","token_type":"Bearer","expires_in":3599}"#,
     )
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod a_month;
+mod canary;
 mod fault_matrix;
 mod faulty;
 mod place;
