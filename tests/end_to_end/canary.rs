@@ -10,7 +10,7 @@ use regex::bytes::Regex;
 use serde_json::{Value, json};
 
 use crate::fault_matrix::{Fault, Stage, in_parallel, place_with, run_trusting, table};
-use crate::place::{Place, Ran, TABLE, ran};
+use crate::place::{Place, Ran};
 use crate::postgres::{Schema, url};
 
 /// The settings that are secrets. Some have characters that are written otherwise in an
@@ -18,7 +18,7 @@ use crate::postgres::{Schema, url};
 const SECRETS: [(&str, &str); 5] = [
     ("SUPPLIER_KEY", "canarysupplierkey"),
     ("SUPPLIER_KEY_SECONDARY", "canarysecondarykey"),
-    ("CLIENT_SECRET", r#"canary+client/secret&"\~"#),
+    ("CLIENT_SECRET", r#"canary+client/secret&"\"#),
     ("DB_PASSWORD", "canarydbpassword"),
     ("PROXY", "http://proxyuser:canaryproxypassword@127.0.0.1:9/"),
 ];
@@ -432,6 +432,7 @@ fn settings_that_are_wrong_are_not_quoted() {
         "DB_CONNECTION_STRING=host=127.0.0.1 port=1 dbname=d user=u password=canarydbpassword",
         "DB_CONNECTION_STRING=canarydbpassword",
         "DB_CONNECTION_STRING=sqlite:nowhere.db;PWD=canarydbpassword",
+        "DB_CONNECTION_STRING=sqlite:nowhere.db?password=canarydbpassword",
     ];
     let mut cases = Vec::new();
     for line in wrong {
@@ -456,6 +457,9 @@ fn settings_that_are_wrong_are_not_quoted() {
 #[test]
 fn the_simulator_does_not_tell_what_it_is_sent() {
     use std::io::{BufRead, BufReader, Read};
+
+    use crate::place::{TABLE, interrupt, ran};
+
     let (place, words) = place(NO_FAULT, &Stage::of(NO_FAULT), "");
     let mut child = place.start(&["simulator", "--port", "0", "-vv", "--fault", "refuse-all"]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -471,7 +475,7 @@ fn the_simulator_does_not_tell_what_it_is_sent() {
     ));
     let sent = run_trusting(&place, &["send", "--live", "--yes", "--no-validate"]);
     assert_eq!(sent.exit, 1, "{}", sent.both());
-    crate::place::interrupt(&child);
+    interrupt(&child);
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     let mut ended = ran(child.wait_with_output().unwrap());

@@ -3,8 +3,8 @@
 //! table is `docs/faults.md` too, and a test holds the two together.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use csc_simulator::{API_PATH, TOKEN_PATH};
 
@@ -413,8 +413,8 @@ fn slow_and_large() -> Vec<Row> {
         row(
             "a small reply that unpacks to 64 MB",
             Posts(|_| {
-                let bomb = gzipped(&vec![b' '; 64_000_000]);
-                reply("200 OK", "content-encoding: gzip\r\n", bomb)
+                static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| gzipped(&vec![b' '; 64_000_000]));
+                reply("200 OK", "content-encoding: gzip\r\n", &*BOMB)
             }),
             "ss ee pp",
             spent,
@@ -1251,11 +1251,11 @@ pub fn run_trusting(place: &Place, arguments: &[&str]) -> Ran {
     ran(command.output().unwrap())
 }
 
-/// Calls `work` for every item, eight at a time: many faults are waits.
+/// Calls `work` for every item, sixteen at a time: the long ones are waits.
 pub fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..16 {
             scope.spawn(|| {
                 while let Some(item) = items.get(next.fetch_add(1, Ordering::SeqCst)) {
                     work(item);

@@ -14,7 +14,7 @@ use crate::meaning::{Meaning, RunEnd, Trouble, meaning};
 use crate::receipt::{Receipt, receipts};
 use crate::refusal::refused_records;
 use crate::retry_after::retry_after;
-use crate::token::{Denied, Token, TokenFault, form, granted};
+use crate::token::{Denied, Token, TokenFault, encode, form, granted};
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::words::{Words, folded};
 
@@ -454,13 +454,27 @@ impl Client {
             token.as_ref().map(|token| &token.value),
         ];
         for secret in secrets.into_iter().flatten() {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() && text.contains(secret) {
-                text = text.replace(secret, "****");
+            for form in forms_of(secret.expose_secret()) {
+                if !form.is_empty() && text.contains(&form) {
+                    text = text.replace(&form, "****");
+                }
             }
         }
         text
     }
+}
+
+/// A secret as it stands in the settings, in a form that was posted, and in JSON: a reply
+/// may quote any of these.
+fn forms_of(secret: &str) -> [String; 4] {
+    let encoded = encode(secret);
+    let json = serde_json::Value::from(secret).to_string();
+    [
+        secret.to_string(),
+        encoded.to_lowercase(),
+        encoded,
+        json[1..json.len() - 1].to_string(),
+    ]
 }
 
 /// The address that an authority's batches are posted to.
