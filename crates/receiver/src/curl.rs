@@ -167,7 +167,7 @@ fn is_loopback(url: &str) -> bool {
 }
 
 /// libcurl's own limit of headers (CURLE_TOO_LARGE), which its Rust names lack.
-const TOO_LARGE: u32 = 100;
+const TOO_LARGE: i64 = 100;
 
 /// What libcurl says where the connection ended in the middle of the TLS handshake. Its
 /// code is then the same as where no common protocol is found.
@@ -185,7 +185,7 @@ fn is_lost_in_handshake(error: &curl::Error) -> bool {
 }
 
 fn fault(error: &curl::Error, too_much: bool, connect_code: u32) -> Fault {
-    let too_much = too_much || u32::try_from(error.code()).is_ok_and(|code| code == TOO_LARGE);
+    let too_much = too_much || i64::from(error.code()) == TOO_LARGE;
     let kind = if too_much {
         FaultKind::TooMuch
     } else if error.is_couldnt_resolve_host() {

@@ -278,10 +278,20 @@ fn cannot_connect(target: &PostgresTarget, error: &tokio_postgres::Error) -> Sto
                 "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
                 target.host, target.port, target.database, target.user
             ),
-            words(error),
+            without_password(words(error), target),
             next,
         ),
     )
+}
+
+/// A server, or a pooler in front of it, may quote what it was given.
+fn without_password(words: String, target: &PostgresTarget) -> String {
+    match &target.password {
+        Some(password) if !password.expose_secret().is_empty() => {
+            words.replace(password.expose_secret(), "****")
+        }
+        Some(_) | None => words,
+    }
 }
 
 fn too_slow(target: &PostgresTarget) -> StoreError {
