@@ -180,7 +180,7 @@ impl Words {
             .iter()
             .for_each(|child| values(child, "", &mut personal, &mut ids));
         assert!(
-            personal.len() > 50 && ids.len() > 10,
+            personal.len() > 50 && ids.len() >= 6,
             "{personal:?} {ids:?}"
         );
         let journal = [secrets.clone(), personal].concat();
