@@ -9,6 +9,9 @@
 )]
 
 mod a_month;
+mod canary;
+mod fault_matrix;
+mod faulty;
 #[cfg(all(unix, feature = "kerberos"))]
 mod kerberos;
 mod kills;
@@ -25,6 +28,8 @@ mod secrets;
 mod sql_server;
 #[cfg(unix)]
 mod squid;
+#[cfg(target_os = "linux")]
+mod system_calls;
 mod table;
 mod tls_front;
 mod trust;

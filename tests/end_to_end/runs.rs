@@ -1,6 +1,6 @@
 //! Runs as people and schedulers start them.
 
-use crate::place::{Place, TABLE, payload, ran, until};
+use crate::place::{Place, payload, ran, until};
 
 #[test]
 fn testing_mode_needs_only_the_database_and_the_code() {
@@ -220,59 +220,13 @@ fn a_table_or_database_that_is_missing_is_exit_3() {
     assert!(!place.file("nowhere.db").exists(), "send makes no database");
 }
 
-/// A child's values and our secrets are unique words here; none may be found anywhere.
 #[test]
-fn nothing_of_a_child_and_no_secret_is_printed_or_logged() {
-    let words = [
-        "canaryforename",
-        "canarysurname",
-        "2014-05-06",
-        "ZZ99 9QQ",
-        "A123456789012",
-    ];
-    let payload = format!(
-        r#"{{"la_child_id":"C1","child_details":{{"first_name":"{}","surname":"{}","date_of_birth":"{}","postcode":"{}","unique_pupil_number":"{}","sex":"MALE"}}}}"#,
-        words[0], words[1], words[2], words[3], words[4]
-    );
-    for faults in [
-        &[][..],
-        &["refuse=C1"],
-        &["status=503"],
-        &["garbage"],
-        &["token-status=401"],
-    ] {
-        for verbosity in ["-v", "-vv"] {
-            for arguments in [
-                &["send", "--live", "--yes", "--no-validate"][..],
-                &["send", "--live", "--yes"],
-                &["send", "--live", "--dry-run", "--json"],
-                &["send"],
-                &["status"],
-                &["deltas", "prepare"],
-                &["config", "show"],
-            ] {
-                let place = Place::with_payloads(TABLE, std::slice::from_ref(&payload), faults);
-                place.write_env("MAX_RETRIES=1\nLOG_FILE=run.log");
-                let mut all = arguments.to_vec();
-                all.push(verbosity);
-                let ran = place.run(&all);
-                let log = std::fs::read_to_string(place.file("run.log")).unwrap_or_default();
-                let mut everything = ran.both() + &log;
-                if let Ok(journal) = std::fs::read(place.file("state/journal.db")) {
-                    everything.push_str(&String::from_utf8_lossy(&journal));
-                }
-                let secrets = [
-                    csc_simulator::CLIENT_SECRET,
-                    csc_simulator::SUPPLIER_KEY,
-                    csc_simulator::SUPPLIER_KEY_SECONDARY,
-                ];
-                for word in words.iter().chain(&secrets) {
-                    assert!(
-                        !everything.contains(word),
-                        "{word} in {all:?} {faults:?}: {everything}"
-                    );
-                }
-            }
-        }
+fn the_simulator_says_so_when_it_is_asked_to_listen_elsewhere() {
+    let place = Place::new(0, &[]);
+    for host in ["0.0.0.0", "::", "192.0.2.7", "simulator.example.gov.uk"] {
+        let ran = place.run(&["simulator", "--port", "0", "--host", host]);
+        assert_eq!(ran.exit, 2, "{}", ran.both());
+        assert!(ran.stderr.contains("CSC0284"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("127.0.0.1 only"), "{}", ran.stderr);
     }
 }

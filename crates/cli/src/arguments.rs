@@ -224,6 +224,9 @@ pub struct SimulatorArgs {
     /// The port on 127.0.0.1; 0 for any that is free
     #[arg(long, default_value_t = 18080)]
     pub port: u16,
+    /// Other addresses than this machine's own are refused, and the message says why
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS", hide = true)]
+    pub host: String,
     /// A fault to order; may be given several times (see below)
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<FaultOrder>,

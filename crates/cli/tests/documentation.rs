@@ -13,13 +13,16 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/configuration.md",
     "docs/deltas.md",
+    "docs/faults.md",
+    "docs/journal.md",
     "docs/payload-rules.md",
     "docs/running.md",
     "docs/secrets.md",
+    "docs/sql-server.md",
     "docs/troubleshooting.md",
 ];
 

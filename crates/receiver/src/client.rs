@@ -15,7 +15,7 @@ use crate::proxy::offered_schemes;
 use crate::receipt::{Receipt, receipts};
 use crate::refusal::refused_records;
 use crate::retry_after::retry_after;
-use crate::token::{Denied, Token, TokenFault, form, granted};
+use crate::token::{Denied, Token, TokenFault, encode, form, granted};
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::words::{Words, folded};
 
@@ -165,7 +165,7 @@ impl Client {
         let reply = self.transport.send(request).await;
         let took = begun.elapsed();
         let (status, request_id) = match &reply {
-            Ok(reply) => (Some(reply.status), request_id(reply)),
+            Ok(reply) => (Some(reply.status), self.request_id(reply)),
             Err(_) => (None, None),
         };
         let submitted = match reply {
@@ -253,7 +253,7 @@ impl Client {
                 retry_after: asked_wait(reply),
             },
             Meaning::RunEnds(end) => {
-                Submitted::RunEnds(run_ends(end, reply, &self.submission_url()))
+                Submitted::RunEnds(self.run_ends(end, reply, &self.submission_url()))
             }
         }
     }
@@ -348,10 +348,10 @@ impl Client {
                     402,
                     format!("The reply of the token endpoint {url} can't be read"),
                     format!(
-                        "status {}, but no access_token in its {} bytes of {}",
+                        "status {}, but no usable access_token in its {} bytes of {}",
                         reply.status,
                         reply.body.len(),
-                        reply.header("content-type").unwrap_or("unnamed type"),
+                        self.media_type(&reply).as_deref().unwrap_or("unnamed type"),
                     ),
                     "check TOKEN_ENDPOINT: it ends in /oauth2/v2.0/token; a page of HTML points to a proxy",
                 ))
@@ -364,7 +364,7 @@ impl Client {
                 })
             }
             Meaning::RunEnds(end @ (RunEnd::ProxyLogon | RunEnd::Redirect)) => {
-                Err(TokenFault::Final(run_ends(end, &reply, url)))
+                Err(TokenFault::Final(self.run_ends(end, &reply, url)))
             }
             Meaning::NothingTaken
             | Meaning::Malformed
@@ -395,6 +395,67 @@ impl Client {
         )
     }
 
+    fn run_ends(&self, end: RunEnd, reply: &Reply, url: &str) -> Message {
+        let id = self
+            .request_id(reply)
+            .map_or(String::new(), |id| format!(", request id {id}"));
+        match end {
+            RunEnd::Redirect => Message::new(
+                406,
+                format!(
+                    "{url} answers with a redirect (status {}{id})",
+                    reply.status
+                ),
+                "records are never sent on to another address",
+                "check API_ENDPOINT and TOKEN_ENDPOINT (https, host, path) with the DfE API portal; \
+                 a logon page of a proxy redirects too: ask IT. The rows stay as they were",
+            ),
+            RunEnd::WrongAddress => Message::new(
+                407,
+                format!(
+                    "{url} does not take submissions (status {}{id})",
+                    reply.status
+                ),
+                "the base address or the authority code is wrong",
+                "check API_ENDPOINT and LA_CODE with the DfE API portal; the rows stay as they were",
+            ),
+            RunEnd::ProxyLogon => Message::new(
+                408,
+                format!("{url} answers that a proxy wants a logon (407{id})"),
+                match offered_schemes(&reply.headers).join(", ").as_str() {
+                    "" => "it does not say which kind".to_string(),
+                    schemes => format!("it offers {schemes}"),
+                },
+                "no proxy is set here, so one stands in between unseen: ask IT for its address (PROXY), \
+                 or to let this account through to *.education.gov.uk and login.microsoftonline.com; \
+                 the rows stay as they were",
+            ),
+            RunEnd::Unexpected => Message::new(
+                409,
+                format!(
+                    "{url} answers with status {}{id}, which is not one of the receiver's",
+                    reply.status
+                ),
+                "something between here and the receiver may have answered in its place",
+                "check API_ENDPOINT; if it is right, give the request id to the DfE. The rows stay as they were",
+            ),
+        }
+    }
+
+    fn request_id(&self, reply: &Reply) -> Option<String> {
+        ["x-request-id", "request-id", "x-correlation-id"]
+            .into_iter()
+            .find_map(|name| reply.header(name))
+            .and_then(|id| one_word(id, |c| "-_.:/+=|~".contains(c)))
+            .map(|id| self.scrubbed(&id))
+    }
+
+    /// The content type without its parameters.
+    fn media_type(&self, reply: &Reply) -> Option<String> {
+        let value = reply.header("content-type")?.split(';').next()?;
+        one_word(value, |c| "/+-._".contains(c)).map(|kind| self.scrubbed(&kind))
+    }
+
     /// A text in which none of our secrets stands, whoever wrote it.
     fn scrubbed(&self, text: &str) -> String {
         let mut text = text.to_string();
@@ -406,13 +467,27 @@ impl Client {
             token.as_ref().map(|token| &token.value),
         ];
         for secret in secrets.into_iter().flatten() {
-            let secret = secret.expose_secret();
-            if !secret.is_empty() && text.contains(secret) {
-                text = text.replace(secret, "****");
+            for form in forms_of(secret.expose_secret()) {
+                if !form.is_empty() && text.contains(&form) {
+                    text = text.replace(&form, "****");
+                }
             }
         }
         text
     }
+}
+
+/// A secret as it stands in the settings, in a form that was posted, and in JSON: a reply
+/// may quote any of these.
+fn forms_of(secret: &str) -> [String; 4] {
+    let encoded = encode(secret);
+    let json = serde_json::Value::from(secret).to_string();
+    [
+        secret.to_string(),
+        encoded.to_lowercase(),
+        encoded,
+        json[1..json.len() - 1].to_string(),
+    ]
 }
 
 /// The address that an authority's batches are posted to.
@@ -444,12 +519,16 @@ fn asked_wait(reply: &Reply) -> Option<Duration> {
         .and_then(|value| retry_after(value, Timestamp::now()))
 }
 
-fn request_id(reply: &Reply) -> Option<String> {
-    ["x-request-id", "request-id", "x-correlation-id"]
-        .into_iter()
-        .find_map(|name| reply.header(name))
-        .map(|id| folded(id, 100))
-        .filter(|id| !id.is_empty())
+/// A header's value where it is one word of the kind that is asked for. Anything else may
+/// be somebody's quotation of what we sent.
+fn one_word(value: &str, is_part: impl Fn(char) -> bool) -> Option<String> {
+    let word = value.trim();
+    let fits = !word.is_empty()
+        && word.len() <= 100
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || is_part(c));
+    fits.then(|| word.to_string())
 }
 
 fn tls_message(url: &str, fault: &Fault) -> Message {
@@ -461,49 +540,4 @@ fn tls_message(url: &str, fault: &Fault) -> Message {
          this machine's trust store, or in the file of CA_BUNDLE: ask IT; check the machine's clock \
          as well. Nothing was sent",
     )
-}
-
-fn run_ends(end: RunEnd, reply: &Reply, url: &str) -> Message {
-    let id = request_id(reply).map_or(String::new(), |id| format!(", request id {id}"));
-    match end {
-        RunEnd::Redirect => Message::new(
-            406,
-            format!(
-                "{url} answers with a redirect (status {}{id})",
-                reply.status
-            ),
-            "records are never sent on to another address",
-            "check API_ENDPOINT and TOKEN_ENDPOINT (https, host, path) with the DfE API portal; \
-             a logon page of a proxy redirects too: ask IT. The rows stay as they were",
-        ),
-        RunEnd::WrongAddress => Message::new(
-            407,
-            format!(
-                "{url} does not take submissions (status {}{id})",
-                reply.status
-            ),
-            "the base address or the authority code is wrong",
-            "check API_ENDPOINT and LA_CODE with the DfE API portal; the rows stay as they were",
-        ),
-        RunEnd::ProxyLogon => Message::new(
-            408,
-            format!("{url} answers that a proxy wants a logon (407{id})"),
-            match offered_schemes(&reply.headers).join(", ").as_str() {
-                "" => "it does not say which kind".to_string(),
-                schemes => format!("it offers {schemes}"),
-            },
-            "no proxy is set here, so one stands in between unseen: ask IT for its address (PROXY), \
-             or to let this account through to *.education.gov.uk and login.microsoftonline.com; \
-             the rows stay as they were",
-        ),
-        RunEnd::Unexpected => Message::new(
-            409,
-            format!(
-                "{url} answers with status {}{id}, which is not one of the receiver's",
-                reply.status
-            ),
-            "something between here and the receiver may have answered in its place",
-            "check API_ENDPOINT; if it is right, give the request id to the DfE. The rows stay as they were",
-        ),
-    }
 }

@@ -267,8 +267,27 @@ fn fault_behind(
 /// `CURLE_PROXY`, which the crate has no name for: a SOCKS proxy said no.
 const FAILED_AT_PROXY: u32 = 97;
 
+/// libcurl's own limit of headers (CURLE_TOO_LARGE), which its Rust names lack.
+const TOO_LARGE: i64 = 100;
+
+/// What libcurl says where the connection ended in the middle of the TLS handshake. Its
+/// code is then the same as where no common protocol is found.
+const LOST_IN_HANDSHAKE: [&str; 5] = [
+    "Recv failure",
+    "Send failure",
+    "unexpected eof",
+    "SSL_ERROR_SYSCALL",
+    "failed to receive handshake",
+];
+
+fn is_lost_in_handshake(error: &curl::Error) -> bool {
+    let said = error.extra_description().unwrap_or_default();
+    error.is_ssl_connect_error() && LOST_IN_HANDSHAKE.iter().any(|words| said.contains(words))
+}
+
 fn fault(error: &curl::Error, exchange: &Exchange) -> Fault {
-    let kind = if exchange.too_much {
+    let too_much = exchange.too_much || i64::from(error.code()) == TOO_LARGE;
+    let kind = if too_much {
         FaultKind::TooMuch
     } else if error.is_couldnt_resolve_host() {
         FaultKind::Dns
@@ -276,6 +295,8 @@ fn fault(error: &curl::Error, exchange: &Exchange) -> Fault {
         FaultKind::Connect
     } else if error.is_operation_timedout() {
         FaultKind::Timeout
+    } else if is_lost_in_handshake(error) {
+        FaultKind::Interrupted
     } else if error.is_ssl_connect_error()
         || error.is_peer_failed_verification()
         || error.is_ssl_cacert()
@@ -295,6 +316,14 @@ fn fault(error: &curl::Error, exchange: &Exchange) -> Fault {
     } else {
         FaultKind::Other
     };
+    if too_much {
+        let words = format!(
+            "the reply is larger than is read ({} KiB of headers, {} MiB of body)",
+            LARGEST_HEADERS / 1024,
+            LARGEST_BODY / 1024 / 1024
+        );
+        return Fault::new(kind, words);
+    }
     Fault::new(kind, words(error))
 }
 

@@ -33,16 +33,9 @@ pub enum TokenFault {
 #[derive(Deserialize)]
 struct Granted {
     access_token: SecretString,
+    /// A number; some endpoints write it as a text.
     #[serde(default)]
-    expires_in: Option<Seconds>,
-}
-
-/// Some endpoints write the number as a string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(u64),
-    Text(String),
+    expires_in: serde_json::Value,
 }
 
 /// What is said of a refusal: Entra ID's `error` and `error_description`.
@@ -65,33 +58,39 @@ const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub(crate) fn granted(body: &[u8], now: Instant) -> Option<Token> {
     use secrecy::ExposeSecret;
     let granted: Granted = serde_json::from_slice(body).ok()?;
-    if granted.access_token.expose_secret().trim().is_empty() {
+    // It becomes a header's value: a line break in it would be a header of its own.
+    let token = granted.access_token.expose_secret();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let life = match granted.expires_in {
-        Some(Seconds::Number(seconds)) => Duration::from_secs(seconds),
-        Some(Seconds::Text(text)) => text.trim().parse().map_or(USUAL_LIFE, Duration::from_secs),
-        None => USUAL_LIFE,
+    let seconds = match &granted.expires_in {
+        serde_json::Value::String(text) => text.trim().parse::<f64>().ok(),
+        number => number.as_f64(),
     };
-    let life = life.min(LONGEST_LIFE);
+    let life = seconds.map_or(USUAL_LIFE, |seconds| {
+        Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_LIFE.as_secs_f64()))
+            .unwrap_or(USUAL_LIFE)
+    });
     Some(Token {
         value: granted.access_token,
         good_until: now + (life - MARGIN.min(life / 2)),
     })
 }
 
+/// A text as a form carries it.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(b).to_string()
+            }
+            _ => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
 /// The form fields of a client-credentials request, percent-encoded.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
-    let encode = |text: &str| -> String {
-        text.bytes()
-            .map(|b| match b {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    char::from(b).to_string()
-                }
-                _ => format!("%{b:02X}"),
-            })
-            .collect()
-    };
     fields
         .iter()
         .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
@@ -125,6 +124,19 @@ mod tests {
             life(r#"{"access_token":"t","expires_in":18446744073709551615}"#),
             Some(86340)
         );
+        for odd in ["\"soon\"", "null", "[]", "\"NaN\""] {
+            let body = format!(r#"{{"access_token":"t","expires_in":{odd}}}"#);
+            assert_eq!(life(&body), Some(3539), "{odd}");
+        }
+        for (odd, seconds) in [
+            ("-1", 0),
+            ("100.5", 50),
+            ("\" 200 \"", 140),
+            ("1e300", 86340),
+        ] {
+            let body = format!(r#"{{"access_token":"t","expires_in":{odd}}}"#);
+            assert_eq!(life(&body), Some(seconds), "{odd}");
+        }
     }
 
     #[test]
@@ -135,6 +147,8 @@ mod tests {
             "<html>",
             r#"{"access_token":""}"#,
             r#"{"access_token":7}"#,
+            r#"{"access_token":"a\r\nX-Injected: b"}"#,
+            r#"{"access_token":"a b"}"#,
         ] {
             assert_eq!(life(body), None, "{body}");
         }

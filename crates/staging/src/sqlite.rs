@@ -726,13 +726,19 @@ fn statement_refused(place: &str, what: &str, error: &rusqlite::Error) -> StoreE
     };
     StoreError::new(
         kind,
-        Message::new(
-            303,
-            format!("Cannot {what} ({place})"),
-            error.to_string(),
-            next,
-        ),
+        Message::new(303, format!("Cannot {what} ({place})"), words(error), next),
     )
+}
+
+/// SQLite's words, but not a trigger's own (`RAISE`), which may quote a row.
+fn words(error: &rusqlite::Error) -> String {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    if code == Some(rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER) {
+        "a trigger does not take what is written; its words are left out, since they may quote a row"
+            .to_string()
+    } else {
+        error.to_string()
+    }
 }
 
 /// A value's bytes as they are stored; a number's as SQLite writes it.

@@ -12,6 +12,9 @@ use crate::configuration::Need;
 use crate::console;
 
 pub fn run(context: &Context<'_>, args: &SimulatorArgs) -> Outcome {
+    if args.host != "127.0.0.1" && !args.host.eq_ignore_ascii_case("localhost") {
+        return Err(vec![not_this_machine(&args.host)]);
+    }
     let settings = context.load().settings(Need::default())?;
     context.start_log(&settings)?;
     block_on(async {
@@ -35,6 +38,16 @@ pub fn run(context: &Context<'_>, args: &SimulatorArgs) -> Outcome {
         running.stop().await;
         Ok(Exit::Done)
     })?
+}
+
+fn not_this_machine(host: &str) -> Message {
+    Message::new(
+        284,
+        format!("The simulator does not listen on {host}"),
+        "it listens on 127.0.0.1 only, where nobody but this machine can reach it: it shows the \
+         records that it holds to whoever asks",
+        "leave --host away; to try things on another machine, start a simulator there",
+    )
 }
 
 /// Puts a simulator on a port.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::findings::Findings;
 use super::pairs::{Fields, Keep, Meaning, Pair};
-use super::{ConnectionTarget, SqlitePath};
+use super::{ConnectionTarget, SqlitePath, may_hold_password};
 
 /// `path` is what follows `sqlite:`. After `//` an absolute path is expected, as
 /// `sqlite:///data/x.db` and `sqlite:///C:/data/x.db`.
@@ -59,10 +59,12 @@ fn target(path: &Pair, findings: &mut Findings) -> Option<ConnectionTarget> {
         });
     }
     let looks_like_uri = text.starts_with("file:") || text.contains('?');
-    if looks_like_uri || text.contains('\0') {
+    // A path is shown; a password that was put behind it must not be.
+    let looks_like_pairs = text.contains(';') && may_hold_password(text);
+    if looks_like_uri || looks_like_pairs || text.contains('\0') {
         findings.value(
             path,
-            "it takes a plain path, without file: and without parameters after a ?",
+            "it takes a plain path, without file: and without parameters after a ? or a ;",
             "write the path of the file as the operating system does",
         );
         return None;

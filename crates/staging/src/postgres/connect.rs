@@ -278,10 +278,20 @@ fn cannot_connect(target: &PostgresTarget, error: &tokio_postgres::Error) -> Sto
                 "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
                 target.host, target.port, target.database, target.user
             ),
-            words(error),
+            without_password(words(error), target),
             next,
         ),
     )
+}
+
+/// A server, or a pooler in front of it, may quote what it was given.
+fn without_password(words: String, target: &PostgresTarget) -> String {
+    match &target.password {
+        Some(password) if !password.expose_secret().is_empty() => {
+            words.replace(password.expose_secret(), "****")
+        }
+        Some(_) | None => words,
+    }
 }
 
 fn too_slow(target: &PostgresTarget) -> StoreError {
@@ -323,8 +333,30 @@ pub(crate) fn statement_refused(
     };
     StoreError::new(
         kind,
-        Message::new(303, format!("Cannot {what} ({place})"), words(error), next),
+        Message::new(
+            303,
+            format!("Cannot {what} ({place})"),
+            words_of_statement(error),
+            next,
+        ),
     )
+}
+
+/// What a statement's failure says, without what may be a row's value: a data exception
+/// (class 22) quotes the value, and a trigger of the authority's own may quote anything.
+fn words_of_statement(error: &tokio_postgres::Error) -> String {
+    if let Some(server) = error.as_db_error() {
+        let state = server.code().code();
+        let raised = state.starts_with("P0") || server.routine() == Some("exec_stmt_raise");
+        if raised || state.starts_with("22") {
+            let who = if raised { "a trigger" } else { "the database" };
+            return format!(
+                "{who} does not take what is written (SQLSTATE {state}); its words are left out, \
+                 since they may quote a row, and stand in the server's log"
+            );
+        }
+    }
+    words(error)
 }
 
 /// The server's own words without its DETAIL, which may quote a row's values.
