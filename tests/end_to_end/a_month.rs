@@ -9,82 +9,10 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::postgres::{Schema, url};
+use crate::table::Table;
 
 const CHILDREN: u64 = 300;
 const DAYS: u64 = 30;
-
-/// The staging table as somebody else's SQL sees it.
-enum Table<'a> {
-    Sqlite(&'a Place),
-    Postgres(&'a Schema, String),
-}
-
-impl Table<'_> {
-    fn execute(&self, sql: &str) {
-        match self {
-            Table::Sqlite(place) => place.execute(sql),
-            Table::Postgres(schema, name) => schema.execute(&sql.replace("{t}", name)),
-        }
-    }
-
-    /// person_id, json_payload, row_state, submission_status.
-    fn rows(&self) -> Vec<(String, Value, String, String)> {
-        const SQL: &str = "SELECT person_id, CAST(json_payload AS TEXT), lower(row_state), lower(submission_status) FROM {t}";
-        let rows: Vec<Vec<Option<String>>> = match self {
-            Table::Sqlite(place) => place
-                .sql()
-                .prepare(&SQL.replace("{t}", crate::place::TABLE))
-                .unwrap()
-                .query_map([], |row| (0..4).map(|n| row.get(n)).collect())
-                .unwrap()
-                .collect::<Result<_, _>>()
-                .unwrap(),
-            Table::Postgres(schema, name) => schema.rows(&SQL.replace("{t}", name)),
-        };
-        rows.into_iter()
-            .map(|row| {
-                let mut row = row.into_iter().map(Option::unwrap);
-                let person = row.next().unwrap();
-                let payload = serde_json::from_str(&row.next().unwrap()).unwrap();
-                (person, payload, row.next().unwrap(), row.next().unwrap())
-            })
-            .collect()
-    }
-
-    /// A child's first row, as the staging SQL makes it.
-    fn enter(&self, person: u64, child: &Value) {
-        self.execute(&format!(
-            "INSERT INTO {{t}} (person_id, json_payload) VALUES ('{person}', {})",
-            literal(child)
-        ));
-    }
-
-    /// A change, as the staging SQL stages it: what was staged before becomes the previous
-    /// payload, sent or not.
-    fn change(&self, person: u64, child: &Value) {
-        self.execute(&format!(
-            "UPDATE {{t}} SET previous_json_payload = json_payload, json_payload = {}, row_state = 'Updated',
-                    submission_status = 'Pending' WHERE person_id = '{person}'",
-            literal(child)
-        ));
-    }
-
-    fn delete(&self, person: u64) {
-        self.execute(&format!(
-            "UPDATE {{t}} SET row_state = 'Deleted' WHERE person_id = '{person}'"
-        ));
-    }
-
-    fn come_back(&self, person: u64) {
-        self.execute(&format!(
-            "UPDATE {{t}} SET row_state = 'New', submission_status = 'Pending' WHERE person_id = '{person}'"
-        ));
-    }
-}
-
-fn literal(child: &Value) -> String {
-    format!("'{}'", child.to_string().replace('\'', "''"))
-}
 
 /// The faults of a day: most days have one, some have none.
 fn faults(rng: &mut impl RngExt, some_child: &str) -> Vec<String> {

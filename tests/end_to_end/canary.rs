@@ -41,7 +41,7 @@ const HOLDERS: [&str; 6] = [
 ];
 
 /// Every command that ends by itself.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 30] = [
     &["send"],
     &["send", "--json"],
     &["send", "--mode", "deltas"],
@@ -72,6 +72,12 @@ const COMMANDS: [&[&str]; 24] = [
     &["config", "show"],
     &["config", "show", "--json"],
     &["config", "template"],
+    &["check", "database"],
+    &["check", "database", "--json"],
+    &["journal"],
+    &["journal", "--format", "json"],
+    &["journal", "--row", "1", "--format", "csv"],
+    &["secret", "list"],
     &["demo", "--children", "20", "--dir", "demo"],
 ];
 

@@ -12,6 +12,7 @@ mod a_month;
 mod canary;
 mod fault_matrix;
 mod faulty;
+mod kills;
 mod place;
 mod postgres;
 mod printed;
@@ -19,5 +20,8 @@ mod replies;
 mod runs;
 mod safety_rules;
 #[cfg(target_os = "linux")]
+mod secrets;
+#[cfg(target_os = "linux")]
 mod system_calls;
+mod table;
 mod validate;

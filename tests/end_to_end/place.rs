@@ -2,6 +2,7 @@
 //! program to run in it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -105,7 +106,14 @@ impl Place {
             csc_simulator::SUPPLIER_KEY,
             csc_simulator::SUPPLIER_KEY_SECONDARY,
         );
-        std::fs::write(self.file(".env"), text).unwrap();
+        // As the docs ask for: otherwise every run warns.
+        let mut file = csc_staging::owner_only()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(self.file(".env"))
+            .unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -115,6 +123,8 @@ impl Place {
             .current_dir(self.folder.path())
             .env_clear()
             .env("HOME", self.folder.path())
+            // Not the desktop's own store of whoever runs the tests.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use csc_simulator::FaultOrder;
 
-use crate::configuration::ConfigArgs;
+use crate::configuration::{ConfigArgs, Key};
 
 const ABOUT: &str = "Submits an authority's children's social care records to the DfE, from its \
                      own Standard Safeguarding Dataset.\n\n\
@@ -50,11 +50,17 @@ pub enum Command {
     /// Work with deltas
     #[command(subcommand)]
     Deltas(DeltasCommand),
+    /// Check what a run needs, and say what is missing and what mends it
+    #[command(subcommand, after_help = "Exit code 1 where a probe says FAIL.")]
+    Check(CheckCommand),
     /// Create both staging tables where they are missing
     Init(InitArgs),
     /// Show what is in the staging table
     #[command(after_help = "Exit code 1 where --max-age is given and the last good run is older.")]
     Status(StatusArgs),
+    /// Show what left, when, to where, and what came back
+    #[command(after_help = "Live runs only: a testing run sends nothing.")]
+    Journal(JournalArgs),
     /// A receiver of our own on this machine, to try things out
     #[command(after_help = csc_simulator::fault_help())]
     Simulator(SimulatorArgs),
@@ -63,6 +69,13 @@ pub enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Keep secrets in the system's own store
+    ///
+    /// Windows Credential Manager, or on Linux the Secret Service or the kernel's keyring.
+    /// What is there is found where no environment variable and no file gives the secret.
+    /// Each account has a store of its own.
+    #[command(subcommand)]
+    Secret(SecretCommand),
 }
 
 /// Whole records or deltas.
@@ -149,6 +162,17 @@ pub enum PrintDialect {
     Sqlserver,
 }
 
+/// `check`.
+#[derive(Subcommand)]
+pub enum CheckCommand {
+    /// Server, logon, encryption, table, columns, rights and indexes; nothing is changed
+    Database {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// `init`.
 #[derive(Args)]
 pub struct InitArgs {
@@ -167,6 +191,31 @@ pub struct StatusArgs {
     /// Fail (exit code 1) where the last good run is older, e.g. 26h, 90m, 2d
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub max_age: Option<std::time::Duration>,
+}
+
+/// The forms of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JournalFormat {
+    /// For people: runs and batches, and with --row that row
+    Text,
+    /// For programs: an object on each line
+    Json,
+    /// For spreadsheets: a line for each row that left
+    Csv,
+}
+
+/// `journal`.
+#[derive(Args)]
+pub struct JournalArgs {
+    /// Runs since then, e.g. 2026-11-24 or 2026-11-24T02:00
+    #[arg(long, value_name = "DATE", value_parser = crate::commands::since)]
+    pub since: Option<jiff::Timestamp>,
+    /// What became of one row, by its id in the staging table
+    #[arg(long, value_name = "ID")]
+    pub row: Option<i64>,
+    /// The form
+    #[arg(long, value_enum, default_value_t = JournalFormat::Text)]
+    pub format: JournalFormat,
 }
 
 /// `simulator`.
@@ -208,6 +257,33 @@ pub enum ConfigCommand {
     },
     /// Print a commented .env to fill in
     Template,
+}
+
+/// `secret`.
+#[derive(Subcommand)]
+pub enum SecretCommand {
+    /// Keep a secret: its value is asked for, or read from standard input
+    Set {
+        /// Which one.
+        #[arg(help = secret_names())]
+        name: String,
+        // Taken so that it can be refused without being repeated.
+        #[arg(hide = true, num_args = 0.., allow_hyphen_values = true)]
+        value: Vec<String>,
+    },
+    /// Show which secrets are kept, without their values
+    List,
+    /// Delete a secret from the system's store
+    Delete {
+        /// Which one.
+        #[arg(help = secret_names())]
+        name: String,
+    },
+}
+
+fn secret_names() -> String {
+    let names: Vec<&str> = Key::secrets().map(Key::name).collect();
+    format!("One of {}", names.join(", "))
 }
 
 fn age(text: &str) -> Result<std::time::Duration, String> {

@@ -1,13 +1,18 @@
 //! One file per command.
 
+mod check;
 mod config;
 mod deltas;
 mod demo;
 mod init;
+mod journal;
+mod secret;
 mod send;
 mod simulator;
 mod status;
 mod validate;
+
+pub use journal::since;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -34,11 +39,14 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Send(args) => send::run(&context, &args),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Deltas(command) => deltas::run(&context, &command),
+        Command::Check(command) => check::run(&context, &command),
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
+        Command::Journal(args) => journal::run(&context, &args),
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
+        Command::Secret(command) => secret::run(&context, command),
     }
 }
 
@@ -60,7 +68,15 @@ impl Context<'_> {
         for warning in &settings.warnings {
             console::note(&format!("note: {warning}"));
         }
+        warn_of_exposed(settings);
         Ok(())
+    }
+}
+
+/// Warns of files of ours that others on this machine may read.
+fn warn_of_exposed(settings: &Settings) {
+    for warning in &settings.exposed {
+        console::note(&format!("warning: {warning}"));
     }
 }
 

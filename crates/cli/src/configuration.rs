@@ -1,26 +1,34 @@
 //! Configuration, one source of truth: flags, then the environment, then `.env`, then
-//! `csc-sender.toml`, then the defaults.
+//! `csc-sender.toml`, then for secrets the system's own store, then the defaults.
 
 mod args;
 mod database;
 mod env_file;
+mod exposed;
 mod keys;
 mod placeholder;
 mod settings;
 mod show;
 mod shown;
+mod stored;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use csc_message::Message;
 
+use crate::secret_store::{SecretStores, StoreKind};
+
 pub use args::ConfigArgs;
+pub use env_file::decode;
 pub use keys::{KEYS, Key};
 pub use settings::{Live, Need, Settings};
 pub use show::template;
 
-use placeholder::is_placeholder;
+pub use placeholder::is_placeholder;
+use stored::Stored;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +41,8 @@ pub enum Source {
     EnvFile(PathBuf, usize),
     /// A TOML file.
     Toml(PathBuf),
+    /// One of the system's own stores for secrets.
+    SystemStore(StoreKind),
 }
 
 impl Source {
@@ -40,7 +50,7 @@ impl Source {
     /// starts in System32.
     fn base(&self) -> &Path {
         match self {
-            Source::Flag | Source::Environment(_) => Path::new(""),
+            Source::Flag | Source::Environment(_) | Source::SystemStore(_) => Path::new(""),
             Source::EnvFile(path, _) | Source::Toml(path) => path.parent().unwrap_or(Path::new("")),
         }
     }
@@ -53,6 +63,7 @@ impl std::fmt::Display for Source {
             Source::Environment(name) => write!(f, "the environment ({name})"),
             Source::EnvFile(path, line) => write!(f, "{}, line {line}", path.display()),
             Source::Toml(path) => write!(f, "{}", path.display()),
+            Source::SystemStore(kind) => write!(f, "the system's store: {kind}"),
         }
     }
 }
@@ -60,7 +71,8 @@ impl std::fmt::Display for Source {
 /// A value and where it came from. It may be a secret: no `Debug`.
 #[derive(Clone)]
 pub struct Found {
-    source: Source,
+    /// Where it came from.
+    pub source: Source,
     value: String,
 }
 
@@ -72,6 +84,8 @@ pub struct World<'a> {
     pub working_dir: PathBuf,
     /// The folder of the program: a scheduled task starts in System32.
     pub program_dir: Option<PathBuf>,
+    /// The system's own stores for secrets.
+    pub secrets: Arc<SecretStores>,
 }
 
 impl World<'static> {
@@ -83,6 +97,7 @@ impl World<'static> {
             program_dir: std::env::current_exe()
                 .ok()
                 .and_then(|exe| exe.parent().map(Path::to_path_buf)),
+            secrets: Arc::new(SecretStores::of_this_system()),
         }
     }
 }
@@ -92,6 +107,10 @@ pub struct Config {
     found: BTreeMap<Key, Vec<Found>>,
     faults: Vec<Message>,
     notes: Vec<String>,
+    /// The files that were read and that others may read too.
+    exposed: Vec<String>,
+    secrets: Arc<SecretStores>,
+    stored: BTreeMap<Key, OnceCell<Stored>>,
     default_state_dir: PathBuf,
 }
 
@@ -103,6 +122,9 @@ impl Config {
             found: BTreeMap::new(),
             faults,
             notes: Vec::new(),
+            exposed: Vec::new(),
+            secrets: Arc::clone(&world.secrets),
+            stored: Key::secrets().map(|key| (key, OnceCell::new())).collect(),
             default_state_dir: default_state_dir(world),
         };
         for (key, value) in flags {
@@ -123,9 +145,11 @@ impl Config {
         }
         if let Some(path) = config.file(args.env_file.as_deref(), ".env", world) {
             config.read_env_file(&path);
+            config.exposed.extend(exposed::settings_file(&path));
         }
         if let Some(path) = config.file(args.config.as_deref(), "csc-sender.toml", world) {
             config.read_toml(&path);
+            config.exposed.extend(exposed::settings_file(&path));
         }
         config
     }

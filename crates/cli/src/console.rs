@@ -6,6 +6,7 @@
 use std::io::{IsTerminal, Write};
 
 use csc_message::Message;
+use secrecy::SecretString;
 
 /// A line of the result.
 pub fn result(line: &str) {
@@ -31,7 +32,17 @@ pub fn can_ask() -> bool {
 
 /// Whether progress can be drawn.
 pub fn can_draw() -> bool {
+    is_watched()
+}
+
+/// Whether somebody may be looking at what is printed.
+pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()
+}
+
+/// Asks for a secret, which is not shown while it is typed.
+pub fn ask_secret(question: &str) -> std::io::Result<SecretString> {
+    rpassword::prompt_password(question).map(SecretString::from)
 }
 
 /// Asks, and takes nothing but the word `yes` for a yes.

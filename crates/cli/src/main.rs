@@ -9,6 +9,7 @@ mod console;
 mod logging;
 mod progress;
 mod safety;
+mod secret_store;
 mod summary;
 
 use std::process::ExitCode;

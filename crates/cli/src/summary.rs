@@ -80,10 +80,24 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
     }
     if report.unrecorded.count > 0 {
         lines.push(format!(
-            "  {} accepted by the receiver but not recorded in the table ({}): they go again with \
-             the next run, which does no harm.",
+            "  {} accepted by the receiver but not recorded in the table ({}): the next run records \
+             them first, from the journal.",
             records(report.unrecorded.count),
             rows(&report.unrecorded)
+        ));
+    }
+    if report.caught_up.count > 0 {
+        lines.push(format!(
+            "  {} that an earlier run sent and could not record: recorded first ({}).",
+            records(report.caught_up.count),
+            rows(&report.caught_up)
+        ));
+    }
+    if report.sent_again.count > 0 {
+        lines.push(format!(
+            "  {} sent again, since nobody knows whether they had arrived before ({}).",
+            records(report.sent_again.count),
+            rows(&report.sent_again)
         ));
     }
     for failure in report.failures.iter().take(10) {
@@ -123,6 +137,8 @@ pub fn json(report: &RunReport, place: &str, endpoint: Option<&str>) -> Value {
         "nothing_held": rows_json(&report.nothing_held),
         "changed_meanwhile": rows_json(&report.changed),
         "unrecorded": rows_json(&report.unrecorded),
+        "recorded_from_journal": rows_json(&report.caught_up),
+        "sent_again": rows_json(&report.sent_again),
         "left": report.left(),
         "posts": report.posts,
         "seconds": (report.took.as_secs_f64() * 1000.0).round() / 1000.0,

@@ -20,6 +20,7 @@ const PAGES: [&str; 7] = [
     "docs/faults.md",
     "docs/payload-rules.md",
     "docs/running.md",
+    "docs/secrets.md",
     "docs/troubleshooting.md",
 ];
 
@@ -137,6 +138,23 @@ fn every_setting_of_the_template_is_explained() {
         .map(|found| found[1].to_string())
         .collect();
     assert_eq!(explained, settings);
+}
+
+#[test]
+fn the_page_on_secrets_names_them_all() {
+    let help = Command::new(env!("CARGO_BIN_EXE_csc-sender"))
+        .args(["secret", "set", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, names) = help.split_once("One of ").unwrap();
+    let names: Vec<&str> = names.lines().next().unwrap().split(", ").collect();
+    assert!(names.len() >= 4, "{help}");
+    let first = page("docs/secrets.md");
+    let (first, _) = first.split_once("\n## ").unwrap();
+    for name in names {
+        assert!(first.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[test]

@@ -47,6 +47,13 @@ impl Message {
         self
     }
 
+    /// The same message with more of its cause.
+    #[must_use]
+    pub fn and_why(mut self, more: &str) -> Self {
+        self.why = format!("{}; {more}", self.why);
+        self
+    }
+
     /// The message's number, e.g. `301` for `CSC0301`.
     pub fn code(&self) -> u16 {
         self.code
@@ -84,6 +91,80 @@ impl fmt::Display for Message {
 }
 
 impl std::error::Error for Message {}
+
+/// What a probe of a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// A run works, but somebody should look at it.
+    Warn,
+    /// A run would fail.
+    Fail,
+}
+
+impl Verdict {
+    /// As it stands in front of a line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "OK",
+            Verdict::Warn => "WARN",
+            Verdict::Fail => "FAIL",
+        }
+    }
+}
+
+/// One thing that a check looked at: what was found, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What was looked at, in a word or two.
+    pub subject: &'static str,
+    /// What it came to.
+    pub verdict: Verdict,
+    /// What was found, with the reason where it is not as it should be.
+    pub found: String,
+    /// What to do next; `None` where there is nothing to do.
+    pub next: Option<String>,
+    /// The SQL that mends it, for whoever looks after the database.
+    pub statement: Option<String>,
+}
+
+impl Probe {
+    /// A probe that is as it should be.
+    pub fn ok(subject: &'static str, found: impl Into<String>) -> Self {
+        Probe {
+            subject,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            next: None,
+            statement: None,
+        }
+    }
+
+    /// A probe that somebody should look at.
+    pub fn warn(subject: &'static str, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Probe {
+            verdict: Verdict::Warn,
+            next: Some(next.into()),
+            ..Probe::ok(subject, found)
+        }
+    }
+
+    /// A probe for which a run would fail.
+    pub fn fail(subject: &'static str, found: impl Into<String>, next: impl Into<String>) -> Self {
+        Probe {
+            verdict: Verdict::Fail,
+            ..Probe::warn(subject, found, next)
+        }
+    }
+
+    /// The same with the SQL that mends it.
+    #[must_use]
+    pub fn mended_by(mut self, statement: impl Into<String>) -> Self {
+        self.statement = Some(statement.into());
+        self
+    }
+}
 
 /// How the program ends: the numbers that a scheduler watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use csc_message::Message;
+use csc_payload::{meaning_hash, purge};
 use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Words, body_of};
-use csc_staging::{Outcome, RowKey, RowResult, StagingStore};
+use csc_staging::{
+    Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection, StagingStore, Superseded,
+};
 use jiff::civil::DateTime;
 
-use crate::ledger::{Departure, Ledger, Settlement};
+use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
+use crate::ledger::{Departed, Departure, Ledger, Settlement};
 use crate::pacing::Pacer;
 use crate::plan::{Form, FormKind, LeadsTo, Prepared, plan_again};
-use crate::prepare::Unfit;
+use crate::prepare::{Unfit, child_of};
 use crate::report::{Event, Failure, RunReport, Watch};
 use crate::{Mode, NextTry, Reason, RunOptions, Stop};
 
@@ -60,6 +64,32 @@ pub(crate) struct State {
     /// Batches and records in a row that were refused for no reason of their own.
     unexplained_batches: u32,
     unexplained_records: usize,
+    /// The batch under way in the journal, what its last post was answered with, and
+    /// whether its rows are reported as sent again.
+    batch: Option<i64>,
+    answered: LastAnswer,
+    told_again: bool,
+    /// Batches that the table has, and the journal does not know of yet.
+    pub(crate) recorded: Vec<i64>,
+}
+
+/// What the journal says of an answer.
+#[derive(Default)]
+struct LastAnswer {
+    what: String,
+    status: Option<u16>,
+    request_id: Option<String>,
+}
+
+impl LastAnswer {
+    fn as_event(&self, answer: &'static str) -> Answered<'_> {
+        Answered {
+            answer,
+            words: &self.what,
+            status: self.status,
+            request_id: self.request_id.as_deref(),
+        }
+    }
 }
 
 impl Default for State {
@@ -68,6 +98,10 @@ impl Default for State {
             largest: usize::MAX,
             unexplained_batches: 0,
             unexplained_records: 0,
+            batch: None,
+            answered: LastAnswer::default(),
+            told_again: false,
+            recorded: Vec::new(),
         }
     }
 }
@@ -260,6 +294,8 @@ impl Delivery<'_> {
             Ok(Posted::Accepted(receipts)) => {
                 self.report.resynced += purges.len() as u64;
                 self.settle_accepted(&purges, &receipts)?;
+                // The table is not told of it: the records follow.
+                self.state.recorded.extend(self.state.batch);
                 for record in batch.iter_mut() {
                     if record.purge_first.take().is_some() {
                         record.may_leave_remains = false;
@@ -293,7 +329,7 @@ impl Delivery<'_> {
 
     /// Writes down what is about to be posted. Records that were planned by what the
     /// ledger has left behind since are planned anew, and come back apart.
-    fn depart(&self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
+    fn depart(&mut self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
         let Some(ledger) = self.written_ledger() else {
             return Ok((part, Vec::new()));
         };
@@ -302,12 +338,17 @@ impl Delivery<'_> {
             .iter()
             .zip(&may_become)
             .map(|(record, may_become)| Departure {
+                key: &record.key,
+                kind: record.kind(),
+                text: &record.form.text,
+                again: record.goes_again(),
                 child: &record.child,
                 revision: record.revision,
                 may_become,
             })
             .collect();
-        let revisions = ledger.depart(&departures)?;
+        let Departed { batch, revisions } =
+            ledger.depart(&self.options.run_id, &departures, &self.state.recorded)?;
         let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
         for (mut record, revision) in part.into_iter().zip(revisions) {
             match revision {
@@ -329,16 +370,48 @@ impl Delivery<'_> {
                 })
                 .collect();
         }
+        self.state.batch = batch;
+        self.state.recorded.clear();
+        self.state.answered = LastAnswer::default();
+        self.state.told_again = false;
+        for record in going.iter().filter(|record| record.goes_again()) {
+            tracing::warn!(
+                row = record.key.id(),
+                "sent again: it may have arrived before"
+            );
+            self.report.sent_again.add(record.key.id());
+        }
         Ok((going, stale))
+    }
+
+    /// Before a post is repeated whose answer was missing: the journal knows that it may
+    /// arrive twice.
+    fn note_again(&mut self, part: &[Prepared]) -> Result<(), End> {
+        if let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) {
+            ledger.post_again(batch)?;
+        }
+        if !self.state.told_again {
+            self.state.told_again = true;
+            // Those that went again anyway are told of already.
+            for record in part.iter().filter(|record| !record.goes_again()) {
+                tracing::warn!(
+                    row = record.key.id(),
+                    "sent again: it may have arrived before"
+                );
+                self.report.sent_again.add(record.key.id());
+            }
+        }
+        Ok(())
     }
 
     /// After a post that was not accepted: the ledger is as it was before, unless the
     /// receiver may have taken it all the same.
     fn settle_not_accepted(&self, part: &mut [Prepared], in_doubt: bool) -> Result<(), End> {
-        let Some(ledger) = self.written_ledger() else {
+        let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
             return Ok(());
         };
         if in_doubt {
+            ledger.note_unknown(batch, &self.state.answered.as_event(UNKNOWN))?;
             for record in part {
                 let before = record.in_doubt.take().unwrap_or_default();
                 record.in_doubt = Some(before.merge(record.may_become()));
@@ -352,7 +425,11 @@ impl Delivery<'_> {
                 (record.child.as_str(), Settlement::NotTaken { in_doubt })
             })
             .collect();
-        ledger.settle(&settlements)?;
+        let mut answered = self.state.answered.as_event(REFUSED);
+        if answered.words.is_empty() {
+            answered.words = "not posted";
+        }
+        ledger.settle(batch, &answered, &settlements)?;
         let children: Vec<&str> = part.iter().map(|r| r.child.as_str()).collect();
         let known = ledger.look_up(&children)?;
         for record in part {
@@ -362,7 +439,7 @@ impl Delivery<'_> {
     }
 
     fn settle_accepted(&self, part: &[Prepared], receipts: &[Receipt]) -> Result<(), End> {
-        let Some(ledger) = self.written_ledger() else {
+        let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
             return Ok(());
         };
         let settlements: Vec<(&str, Settlement)> = part
@@ -382,7 +459,73 @@ impl Delivery<'_> {
                 (record.child.as_str(), settlement)
             })
             .collect();
-        Ok(ledger.settle(&settlements)?)
+        Ok(ledger.settle(batch, &self.state.answered.as_event(ACCEPTED), &settlements)?)
+    }
+
+    /// Records what an earlier run sent and could not record, from the journal.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), End> {
+        let Some(ledger) = self.written_ledger().cloned() else {
+            return Ok(());
+        };
+        for batch in ledger.unrecorded_batches(&self.store.place())? {
+            let mut outcomes = Vec::new();
+            for row in ledger.unrecorded_rows(batch)? {
+                let Unrecorded {
+                    key,
+                    is_purge,
+                    receipt,
+                    at,
+                } = row;
+                if !is_purge {
+                    let result = RowResult::Accepted { receipt, at };
+                    outcomes.push(Outcome { key, result });
+                } else if let Some((key, record, hash)) = self.deleted_row(&key).await? {
+                    let result = RowResult::Purged {
+                        receipt,
+                        at,
+                        record,
+                        hash,
+                    };
+                    outcomes.push(Outcome { key, result });
+                }
+            }
+            // A row that changed since keeps what it has now: that is another payload.
+            let recorded = match outcomes.is_empty() {
+                true => Vec::new(),
+                false => self.store.record(&outcomes).await.map_err(Message::from)?,
+            };
+            for id in recorded {
+                tracing::info!(
+                    row = id,
+                    "recorded from the journal: an earlier run sent it"
+                );
+                self.report.caught_up.add(id);
+            }
+            ledger.note_recorded(&self.options.run_id, batch)?;
+        }
+        Ok(())
+    }
+
+    /// A deleted row that still is as it was when its purge was sent, with the purge.
+    async fn deleted_row(&self, key: &RowKey) -> Result<Option<(RowKey, String, [u8; 32])>, End> {
+        let request = PageRequest {
+            selection: Selection::Deletions,
+            after: key.id().saturating_sub(1),
+            limits: PageLimits { rows: 1, bytes: 1 },
+            with_previous: true,
+        };
+        let all = Superseded::default();
+        let page = self
+            .store
+            .page(request, &all)
+            .await
+            .map_err(Message::from)?;
+        let row = page.into_iter().next().filter(|row| row.key.is_as(key));
+        Ok(row.and_then(|row| {
+            let (key, child) = child_of(row)?;
+            let purge = purge(&child.value());
+            Some((key, purge.to_string(), meaning_hash(&purge)))
+        }))
     }
 
     /// Posts a part, and again where that helps. Also says whether the receiver may have
@@ -420,6 +563,11 @@ impl Delivery<'_> {
             };
             self.report.posts += 1;
             self.note_failure(&answer);
+            self.state.answered = LastAnswer {
+                what: in_our_words(&answer.submitted),
+                status: answer.status,
+                request_id: answer.request_id.clone(),
+            };
             let status = answer.status;
             match answer.submitted {
                 Submitted::Accepted(receipts) => return Ok(Posted::Accepted(receipts)),
@@ -463,7 +611,12 @@ impl Delivery<'_> {
                     };
                     failed += 1;
                     match self.next_try(kind, failed, retry_after) {
-                        NextTry::After(wait) => self.pause(what, wait).await?,
+                        NextTry::After(wait) => {
+                            self.pause(what, wait).await?;
+                            if *in_doubt {
+                                self.note_again(part)?;
+                            }
+                        }
                         NextTry::Spent => {
                             let said = with_words(&what, &words);
                             return Ok(Posted::Spent {
@@ -578,6 +731,7 @@ impl Delivery<'_> {
             .collect();
         match self.record(&outcomes).await {
             Ok(recorded) => {
+                self.state.recorded.extend(self.state.batch);
                 self.report.accepted += recorded.len() as u64;
                 self.report.purged += purges as u64;
                 self.tell_recorded();
@@ -689,6 +843,23 @@ impl Delivery<'_> {
             refused: self.report.refused_count(),
         };
         self.tell(event);
+    }
+}
+
+/// What the journal says of an answer: no word of the receiver's, which may quote a child.
+fn in_our_words(submitted: &Submitted) -> String {
+    match submitted {
+        Submitted::Accepted(_) => String::new(),
+        Submitted::Unreadable { why, .. } => why.clone(),
+        Submitted::NothingTaken => "it took nothing".to_string(),
+        Submitted::Malformed { named, .. } if named.is_empty() => {
+            "malformed; no record is named".to_string()
+        }
+        Submitted::Malformed { named, .. } => format!("malformed; {} records named", named.len()),
+        Submitted::TooLarge { .. } => "too large".to_string(),
+        Submitted::Unauthorised => "not authorised".to_string(),
+        Submitted::RunEnds(message) => message.what().to_string(),
+        Submitted::Trouble { what, .. } => what.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ use csc_staging::owner_only;
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use crate::events::{self, Asked, ReadFault, Reader, RunEntry};
 use crate::ledger::Ledger;
 
 /// The file.
@@ -18,9 +19,19 @@ pub struct Journal {
     connection: Arc<Mutex<Connection>>,
 }
 
+/// A journal that was opened.
+pub struct Opened {
+    /// The journal.
+    pub journal: Journal,
+    /// Where a damaged one was put that stood in its place.
+    pub set_aside: Option<PathBuf>,
+}
+
 impl Journal {
-    /// Opens the journal, creating it and its folder where they are missing.
-    pub fn open(path: &Path) -> Result<Self, Message> {
+    /// Opens the journal, creating it and its folder where they are missing. One that is
+    /// damaged is set aside under another name, and a new one is begun: what was
+    /// acknowledged is then not known, and everything goes once more in full.
+    pub fn open(path: &Path) -> Result<Opened, Message> {
         let unusable = |why: String| {
             Message::new(
                 202,
@@ -35,7 +46,6 @@ impl Journal {
                 "it is on a network share, where SQLite's locks do not hold".into(),
             ));
         }
-        create_for_owner(path).map_err(|e| unusable(e.to_string()))?;
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open(path)?;
             connection.busy_timeout(Duration::from_secs(10))?;
@@ -45,6 +55,7 @@ impl Journal {
             connection.pragma_update(None, "secure_delete", "ON")?;
             connection.set_prepared_statement_cache_capacity(32);
             connection.execute_batch(crate::ledger::SCHEMA)?;
+            connection.execute_batch(events::SCHEMA)?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS confirmed_endpoint (
                      endpoint     TEXT NOT NULL,
@@ -57,11 +68,62 @@ impl Journal {
                      at    TEXT NOT NULL
                  )",
             )?;
+            // A look at the whole file takes a while, so only after a run that was cut short.
+            if events::was_cut_short(&connection)? {
+                let found: String =
+                    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+                if found != "ok" {
+                    return Err(damaged(found));
+                }
+            }
             Ok(connection)
         };
-        Ok(Journal {
-            path: path.to_path_buf(),
-            connection: Arc::new(Mutex::new(open().map_err(|e| unusable(e.to_string()))?)),
+        let create = || create_for_owner(path).map_err(|e| unusable(e.to_string()));
+        create()?;
+        let (connection, set_aside) = match open() {
+            Ok(connection) => (connection, None),
+            Err(error) if is_damage(&error) => {
+                let aside = set_aside(path).map_err(|e| {
+                    unusable(format!(
+                        "it is damaged ({error}), and cannot be set aside: {e}"
+                    ))
+                })?;
+                create()?;
+                (open().map_err(|e| unusable(e.to_string()))?, Some(aside))
+            }
+            Err(error) => return Err(unusable(error.to_string())),
+        };
+        Ok(Opened {
+            journal: Journal {
+                path: path.to_path_buf(),
+                connection: Arc::new(Mutex::new(connection)),
+            },
+            set_aside,
+        })
+    }
+
+    /// Removes the events of runs that began more than so many days ago; the ledger stays.
+    /// Gives how many runs went.
+    pub fn prune(&self, keep_days: u32) -> Result<usize, Message> {
+        events::prune(&mut self.connection(), keep_days).map_err(|e| refused(&self.path, &e))
+    }
+
+    /// The runs from this place that have begun here and not ended, the newest first: one
+    /// of them may hold the table, the others were ended by force.
+    pub fn open_runs(&self, place: &str) -> Result<Vec<RunEntry>, Message> {
+        events::open_runs(&self.connection(), place).map_err(|e| refused(&self.path, &e))
+    }
+
+    /// Tells what left, when, to where, and what came back.
+    pub fn read(&self, asked: &Asked, reader: &mut dyn Reader) -> Result<(), Message> {
+        events::read(&self.connection(), asked, reader).map_err(|fault| match fault {
+            ReadFault::Journal(error) => refused(&self.path, &error),
+            ReadFault::Reader(error) => Message::new(
+                281,
+                "Cannot write out the journal",
+                error.to_string(),
+                "make room on the disk, or write to another place",
+            ),
         })
     }
 
@@ -167,6 +229,39 @@ pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> Message {
     )
 }
 
+fn damaged(found: String) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+        Some(found),
+    )
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
+/// Renames the file, and what SQLite keeps beside it.
+fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let at = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let named = |end: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let aside = named(&format!(".damaged-{at}"));
+    std::fs::rename(path, &aside)?;
+    for beside in ["-wal", "-shm"] {
+        match std::fs::rename(named(beside), named(&format!(".damaged-{at}{beside}"))) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(aside)
+}
+
 /// SQLite's locks do not hold on a network share, and a ledger that two machines write
 /// to is worth nothing.
 fn is_on_a_network(path: &Path) -> bool {
@@ -237,11 +332,11 @@ mod tests {
     fn a_yes_is_remembered_for_its_endpoint_and_authority() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/journal.db");
-        let journal = Journal::open(&path).unwrap();
+        let journal = Journal::open(&path).unwrap().journal;
         assert!(!journal.is_confirmed("https://a", "201").unwrap());
         journal.confirm("https://a", "201").unwrap();
         drop(journal);
-        let journal = Journal::open(&path).unwrap();
+        let journal = Journal::open(&path).unwrap().journal;
         assert!(journal.is_confirmed("https://a", "201").unwrap());
         assert!(!journal.is_confirmed("https://b", "201").unwrap());
         assert!(!journal.is_confirmed("https://a", "202").unwrap());

@@ -12,10 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use csc_message::Message;
 use csc_payload::Skeleton;
+use csc_staging::RowKey;
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::RunOptions;
+use crate::events::{self, Answered, Leaving, RunEntry, Unrecorded};
 use crate::journal::refused;
+use crate::plan::{FormKind, Payloads};
 
 /// What is known of what the receiver holds of one child.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +54,25 @@ pub(crate) enum Acknowledged {
 
 /// A record about to be posted.
 pub(crate) struct Departure<'a> {
+    pub(crate) key: &'a RowKey,
+    pub(crate) kind: FormKind,
+    pub(crate) text: &'a str,
+    /// Whether it was sent before, and nobody knows whether it arrived.
+    pub(crate) again: bool,
     pub(crate) child: &'a str,
     /// The revision by which it was planned; `None` where the ledger knew nothing.
     pub(crate) revision: Option<i64>,
     /// What the receiver holds if it arrives and the reply is lost.
     pub(crate) may_become: &'a Skeleton,
+}
+
+/// What was written down before a post.
+pub(crate) struct Departed {
+    /// The batch's number in the journal; `None` where no record may go.
+    pub(crate) batch: Option<i64>,
+    /// Each record's new revision, or `None` where the ledger has moved on since it was
+    /// planned: such a record must not be posted as it is.
+    pub(crate) revisions: Vec<Option<i64>>,
 }
 
 /// What came of a departure.
@@ -128,10 +147,14 @@ impl Ledger {
         })
     }
 
-    /// Writes down what is about to be posted, before it is. Gives each one's new
-    /// revision, or `None` where the ledger has moved on since it was planned: such a
-    /// record must not be posted as it is.
-    pub(crate) fn depart(&self, departures: &[Departure<'_>]) -> Result<Vec<Option<i64>>, Message> {
+    /// Writes down what is about to be posted, before it is, and which batches the table
+    /// has since the last time.
+    pub(crate) fn depart(
+        &self,
+        run_id: &str,
+        departures: &[Departure<'_>],
+        recorded: &[i64],
+    ) -> Result<Departed, Message> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
             let mut revisions = Vec::with_capacity(departures.len());
@@ -167,15 +190,46 @@ impl Ledger {
                     revisions.push(Some(revision + 1));
                 }
             }
+            let going: Vec<Leaving<'_>> = departures
+                .iter()
+                .zip(&revisions)
+                .filter(|(_, revision)| revision.is_some())
+                .map(|(departure, _)| Leaving {
+                    key: Some(departure.key),
+                    kind: departure.kind,
+                    text: departure.text,
+                    again: departure.again,
+                })
+                .collect();
+            let batch = if going.is_empty() {
+                None
+            } else {
+                Some(events::depart(&transaction, run_id, going.into_iter())?)
+            };
+            events::note_recorded(&transaction, run_id, recorded)?;
             transaction.commit()?;
-            Ok(revisions)
+            Ok(Departed { batch, revisions })
         })
     }
 
-    /// Writes down what came of departures.
-    pub(crate) fn settle(&self, settlements: &[(&str, Settlement)]) -> Result<(), Message> {
+    /// Writes down what came of a batch, and what that means for each of its children, in
+    /// the order of its records.
+    pub(crate) fn settle(
+        &self,
+        batch: i64,
+        answered: &Answered<'_>,
+        settlements: &[(&str, Settlement)],
+    ) -> Result<(), Message> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
+            events::answer(&transaction, batch, answered)?;
+            let receipts = settlements.iter().filter_map(|(_, settlement)| match settlement {
+                Settlement::Record { receipt, .. } | Settlement::Purged { receipt } => {
+                    Some((receipt.0.as_str(), receipt.1))
+                }
+                Settlement::NotTaken { .. } => None,
+            });
+            events::receipts(&transaction, batch, receipts)?;
             for (child, settlement) in settlements {
                 let key = (&self.endpoint, &self.la_code, child);
                 match settlement {
@@ -235,6 +289,101 @@ impl Ledger {
                         .execute((&self.endpoint, &self.la_code, child))?;
                 }
             }
+            transaction.commit()
+        })
+    }
+
+    /// A run that begins now.
+    pub(crate) fn new_run(&self, options: &RunOptions, place: String) -> RunEntry {
+        RunEntry {
+            run_id: options.run_id.clone(),
+            begun_at: events::stamp(Timestamp::now()),
+            ended_at: None,
+            ending: None,
+            user: options.author.user.clone(),
+            host: options.author.host.clone(),
+            process: std::process::id().into(),
+            program: options.author.program.clone(),
+            payloads: match options.payloads {
+                Payloads::Full { .. } => "full",
+                Payloads::Deltas => "deltas",
+            }
+            .to_string(),
+            place,
+            endpoint: self.endpoint.clone(),
+            la_code: self.la_code.clone(),
+        }
+    }
+
+    /// Writes down that a run of this authority to this endpoint begins.
+    pub(crate) fn begin_run(&self, run: &RunEntry) -> Result<(), Message> {
+        self.with(|connection| events::begin_run(connection, run))
+    }
+
+    /// Writes down how a run ended, and which batches the table has since the last time.
+    pub(crate) fn end_run(
+        &self,
+        run_id: &str,
+        ending: &str,
+        recorded: &[i64],
+    ) -> Result<(), Message> {
+        self.with(|connection| events::end_run(connection, run_id, ending, recorded))
+    }
+
+    /// Writes down that a batch is posted once more, since its answer was missing.
+    pub(crate) fn post_again(&self, batch: i64) -> Result<(), Message> {
+        self.with(|connection| events::post_again(connection, batch))
+    }
+
+    /// Writes down that nobody knows what came of a batch.
+    pub(crate) fn note_unknown(&self, batch: i64, answered: &Answered<'_>) -> Result<(), Message> {
+        self.with(|connection| events::answer(connection, batch, answered))
+    }
+
+    /// The batches from this place whose receipts may not be in the table.
+    pub(crate) fn unrecorded_batches(&self, place: &str) -> Result<Vec<i64>, Message> {
+        self.with(|connection| {
+            events::unrecorded_batches(connection, place, &self.endpoint, &self.la_code)
+        })
+    }
+
+    /// The rows of such a batch.
+    pub(crate) fn unrecorded_rows(&self, batch: i64) -> Result<Vec<Unrecorded>, Message> {
+        self.with(|connection| events::unrecorded_rows(connection, batch))
+    }
+
+    /// Writes down that the table has what came of a batch.
+    pub(crate) fn note_recorded(&self, run_id: &str, batch: i64) -> Result<(), Message> {
+        self.with(|connection| events::note_recorded(connection, run_id, &[batch]))
+    }
+
+    /// Writes down that a record which is in no table is about to be posted.
+    pub(crate) fn depart_alone(&self, run_id: &str, text: &str) -> Result<i64, Message> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            let alone = Leaving {
+                key: None,
+                kind: FormKind::Full,
+                text,
+                again: false,
+            };
+            let batch = events::depart(&transaction, run_id, [alone].into_iter())?;
+            transaction.commit()?;
+            Ok(batch)
+        })
+    }
+
+    /// Writes down what came of it, with its receipt.
+    pub(crate) fn settle_alone(
+        &self,
+        batch: i64,
+        answered: &Answered<'_>,
+        receipt: Option<(&str, DateTime)>,
+    ) -> Result<(), Message> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            events::answer(&transaction, batch, answered)?;
+            events::receipts(&transaction, batch, receipt.into_iter())?;
             transaction.commit()
         })
     }

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod deliver;
+mod events;
 mod journal;
 mod ledger;
 mod options;
@@ -17,9 +18,10 @@ mod run;
 mod stop;
 mod validate;
 
-pub use journal::Journal;
+pub use events::{Asked, Author, BatchEntry, ReadFault, Reader, RowEntry, RunEntry};
+pub use journal::{Journal, Opened};
 pub use ledger::{Held, Ledger};
-pub use options::{Mode, RunOptions};
+pub use options::{Mode, RunOptions, new_run_id};
 pub use pacing::Gap;
 pub use plan::Payloads;
 pub use prepare::{Checks, Reason};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Checks, Gap, Payloads, RetryPolicy};
+use jiff::Timestamp;
+
+use crate::{Author, Checks, Gap, Payloads, RetryPolicy};
 
 /// Whether anything leaves the authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,19 @@ pub struct RunOptions {
     pub gap: Gap,
     /// What is tried again, how often and for how long.
     pub retry: RetryPolicy,
+    /// The run's id, in logs and in the journal: see [`new_run_id`].
+    pub run_id: String,
+    /// Who runs it, for the journal.
+    pub author: Author,
+}
+
+/// An id for a run: the time in UTC, and four digits that tell apart runs of one second.
+pub fn new_run_id() -> String {
+    format!(
+        "{}-{:04x}",
+        Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
+        rand::random::<u16>()
+    )
 }
 
 impl RunOptions {

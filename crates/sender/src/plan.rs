@@ -87,6 +87,11 @@ impl Prepared {
         }
     }
 
+    /// Whether it was posted before, and nobody knows whether it arrived.
+    pub(crate) fn goes_again(&self) -> bool {
+        self.in_doubt.is_some()
+    }
+
     pub(crate) fn kind(&self) -> FormKind {
         self.form.kind
     }

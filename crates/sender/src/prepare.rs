@@ -252,11 +252,7 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
 /// The child of a deleted row is named by its payload, or by the one before.
 fn open_deletion(row: StagedRow) -> Option<Opened> {
     let previous = object(row.previous.as_deref());
-    let texts = [row.payload.as_deref(), row.previous.as_deref()];
-    let record = texts
-        .into_iter()
-        .flatten()
-        .find_map(|text| Record::parse(text).ok());
+    let record = record_of_deleted(&row);
     if record.is_none() {
         tracing::warn!(
             row = row.key.id(),
@@ -269,6 +265,18 @@ fn open_deletion(row: StagedRow) -> Option<Opened> {
         previous,
         response: row.response,
     })
+}
+
+fn record_of_deleted(row: &StagedRow) -> Option<Record> {
+    let texts = [row.payload.as_deref(), row.previous.as_deref()];
+    let mut texts = texts.into_iter().flatten();
+    texts.find_map(|text| Record::parse(text).ok())
+}
+
+/// A deleted row, and the record that names its child.
+pub(crate) fn child_of(row: StagedRow) -> Option<(RowKey, Record)> {
+    let record = record_of_deleted(&row)?;
+    Some((row.key, record))
 }
 
 fn object(text: Option<&str>) -> Option<Value> {

@@ -166,6 +166,11 @@ pub struct RunReport {
     /// Rows that the receiver accepted and the database could not record: they go
     /// again with the next run, which does no harm.
     pub unrecorded: RowList,
+    /// Rows that were sent again, since nobody knows whether they had arrived before.
+    pub sent_again: RowList,
+    /// Rows that an earlier run sent and could not record: recorded by this one, from the
+    /// journal, before anything was sent.
+    pub caught_up: RowList,
     /// Posts, retries counted in.
     pub posts: u64,
     /// The posts that failed: the first hundred.
@@ -193,6 +198,8 @@ impl RunReport {
             refused: BTreeMap::new(),
             changed: RowList::default(),
             unrecorded: RowList::default(),
+            sent_again: RowList::default(),
+            caught_up: RowList::default(),
             posts: 0,
             failures: Vec::new(),
             took: Duration::ZERO,

@@ -9,12 +9,13 @@ use csc_receiver::{Client, Receipt, Submitted, TokenFault, body_of};
 use csc_staging::{RowKey, Selection, StagingStore};
 
 use crate::deliver::{Delivery, End, State};
+use crate::events::{ACCEPTED, Answered, UNKNOWN};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
 use crate::prepare::Pass;
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
-use crate::{RunOptions, Stop, reader};
+use crate::{Mode, RunOptions, Stop, reader};
 
 /// What a run works with.
 #[derive(Clone)]
@@ -51,6 +52,7 @@ impl Run {
             state: State::default(),
         };
         let end = self.send_all(&mut delivery, stop).await;
+        let recorded = std::mem::take(&mut delivery.state.recorded);
         let mut report = delivery.report;
         match end {
             Ok(()) => {}
@@ -58,12 +60,20 @@ impl Run {
             Err(End::Because(message)) => report.ended_by = Some(message),
         }
         report.took = begun.elapsed();
+        if let (Mode::Live, Some(ledger)) = (self.options.mode, &self.ledger)
+            && let Err(message) = ledger.end_run(&self.options.run_id, &ending(&report), &recorded)
+        {
+            // What ended the run before goes before what kept it from being written down.
+            report.ended_by.get_or_insert(message);
+        }
         report
     }
 
     async fn send_all(&self, delivery: &mut Delivery<'_>, stop: Stop) -> Result<(), End> {
         self.store.shape().await.map_err(Message::from)?;
         self.store.lock().await.map_err(Message::from)?;
+        self.begin()?;
+        delivery.catch_up().await?;
         let (purges, nothing_held) = self.count_purges().await?;
         delivery.report.nothing_held = nothing_held;
         let limit = self.options.limit.unwrap_or(u64::MAX);
@@ -84,6 +94,15 @@ impl Run {
         }
         let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
         self.deliver_all(delivery, Pass::Records, left, &stop).await
+    }
+
+    /// Writes down that the run begins: before anything is sent, and only once it has the
+    /// table to itself.
+    fn begin(&self) -> Result<(), Message> {
+        let (Mode::Live, Some(ledger)) = (self.options.mode, &self.ledger) else {
+            return Ok(());
+        };
+        ledger.begin_run(&ledger.new_run(&self.options, self.store.place()))
     }
 
     async fn deliver_all(
@@ -235,9 +254,55 @@ impl PreparedDeltas {
     }
 }
 
+/// How a run ended, for the journal.
+fn ending(report: &RunReport) -> String {
+    match &report.ended_by {
+        Some(message) => format!("CSC{:04} {}", message.code(), message.what()),
+        None if report.interrupted => "interrupted".to_string(),
+        None => format!(
+            "{} accepted, {} unchanged, {} refused, {} left",
+            report.accepted,
+            report.unchanged,
+            report.refused_count(),
+            report.left()
+        ),
+    }
+}
+
+/// Where the test record comes from, for the journal.
+const NO_TABLE: &str = "no table: the one fake test record";
+
 /// Sends one record that stands in no table, once, with no retries: whoever asks for it
-/// is sitting in front of the screen.
-pub async fn send_one(client: &Client, record: &Record) -> Result<Receipt, Message> {
+/// is sitting in front of the screen. In live mode it is written down in the journal.
+pub async fn send_one(
+    client: &Client,
+    record: &Record,
+    ledger: Option<&Ledger>,
+    options: &RunOptions,
+) -> Result<Receipt, Message> {
+    let Some(ledger) = ledger.filter(|_| options.mode == Mode::Live) else {
+        return post_one(client, record).await;
+    };
+    ledger.begin_run(&ledger.new_run(options, NO_TABLE.to_string()))?;
+    let batch = ledger.depart_alone(&options.run_id, record.text())?;
+    let sent = post_one(client, record).await;
+    let (answer, words, receipt) = match &sent {
+        Ok(receipt) => (ACCEPTED, String::new(), Some((&*receipt.uuid, receipt.at))),
+        Err(message) => (UNKNOWN, message.what().to_string(), None),
+    };
+    let answered = Answered {
+        answer,
+        words: &words,
+        status: None,
+        request_id: None,
+    };
+    ledger.settle_alone(batch, &answered, receipt)?;
+    let recorded: &[i64] = if sent.is_ok() { &[batch] } else { &[] };
+    ledger.end_run(&options.run_id, answer, recorded)?;
+    sent
+}
+
+async fn post_one(client: &Client, record: &Record) -> Result<Receipt, Message> {
     loop {
         let answer = match client.submit(body_of([record.text()]), 1).await {
             Ok(answer) => answer,

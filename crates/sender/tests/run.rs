@@ -457,3 +457,86 @@ async fn a_row_refreshed_while_under_way_stays_pending_and_goes_with_the_next_ru
     let held = bench.simulator.record("201", "C2").unwrap();
     assert_eq!(held["new"].to_string(), "1");
 }
+
+/// A store that loses its database between the receipts and the table, as often as told.
+mod recording {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_accepted_and_not_recorded_is_recorded_first_and_not_sent_again() {
+        let bench = Bench::new(25, &[]).await;
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} WHEN NEW.id = 15
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        );
+        let first = bench.run().await;
+        assert_eq!(first.ended_by.as_ref().unwrap().code(), 303);
+        assert_eq!((first.accepted, first.unrecorded.count), (10, 10));
+        let held = bench.simulator.counts().accepted_records;
+        assert_eq!(held, 20);
+        bench.execute("DROP TRIGGER full; UPDATE {t} SET json_payload = '{\"la_child_id\":\"C12\",\"x\":1}' WHERE id = 12");
+        let second = bench.run().await;
+        assert_eq!(second.caught_up.count, 9, "row 12 changed since: it goes");
+        assert_eq!(second.accepted, 6);
+        assert_eq!(second.sent_again.count, 0);
+        assert_eq!(bench.simulator.counts().accepted_records, held + 6);
+        assert_eq!(bench.statuses()["sent"], 25);
+        assert_eq!(bench.response(15).len(), 36, "its receipt");
+    }
+
+    #[tokio::test]
+    async fn a_purge_that_was_accepted_and_not_recorded_is_recorded_first_too() {
+        let bench = Bench::new(5, &[]).await;
+        bench.run().await;
+        bench.execute(
+            "UPDATE {t} SET row_state = 'Deleted', submission_status = 'Pending' WHERE id = 3",
+        );
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} BEGIN SELECT RAISE(ABORT, 'no'); END",
+        );
+        let first = bench.run().await;
+        assert_eq!(first.unrecorded.count, 1);
+        bench.execute("DROP TRIGGER full");
+        let second = bench.run().await;
+        assert_eq!(
+            (second.caught_up.count, second.accepted, second.posts),
+            (1, 0, 0)
+        );
+        let purged: String = bench
+            .sql()
+            .query_row(
+                "SELECT previous_json_payload FROM ssd_api_data_staging_anon WHERE id = 3",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(purged, r#"{"la_child_id":"C3","purge":true}"#);
+        assert_eq!(bench.statuses()["sent"], 5);
+    }
+
+    #[tokio::test]
+    async fn a_post_whose_answer_was_missing_is_named_as_sent_again() {
+        let bench = Bench::new(20, &["drop,every=2"]).await;
+        let report = bench.run().await;
+        assert_eq!(report.accepted, 20);
+        assert!(report.sent_again.count >= 10, "{report:?}");
+        let twice = bench.journal_rows();
+        assert!(twice.iter().any(|(_, posts, _)| *posts > 1));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_ended_by_force_leaves_its_rows_to_be_sent_again_by_name() {
+        let bench = Bench::new(10, &[]).await;
+        bench.run().await;
+        bench.execute("UPDATE {t} SET submission_status = 'Pending', row_state = 'Updated', json_payload = replace(json_payload, '\"M\"', '\"F\"')");
+        // As after a kill between the post and the receipts.
+        bench.execute_journal(
+            "UPDATE held_child SET in_doubt = skeleton;
+             UPDATE run SET ended_at = NULL; UPDATE batch SET answer = NULL, recorded_at = NULL",
+        );
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.sent_again.count), (10, 10));
+        let rows = bench.journal_rows();
+        assert!(rows.iter().rev().take(10).all(|(_, _, again)| *again));
+    }
+}

@@ -37,7 +37,11 @@ pub struct Counts {
 
 /// Children by authority and `la_child_id`.
 #[derive(Default)]
-pub(crate) struct Children(BTreeMap<String, BTreeMap<String, Child>>);
+pub(crate) struct Children {
+    by_authority: BTreeMap<String, BTreeMap<String, Child>>,
+    /// Every record that was accepted, in order, where that is asked for.
+    log: Option<Vec<Value>>,
+}
 
 struct Child {
     /// Its record; `None` after a purge.
@@ -84,12 +88,15 @@ impl Children {
     ) -> Vec<String> {
         counts.accepted_batches += 1;
         let mut receipts = Vec::with_capacity(records.len());
+        if let Some(log) = &mut self.log {
+            log.extend(records.iter().filter_map(|record| record.whole.clone()));
+        }
         for record in records {
             let receipt = receipt(now);
             counts.accepted_records += 1;
             counts.purged += u64::from(record.purges);
             if let Some(whole) = &record.whole {
-                let authority = self.0.entry(la_code.to_owned()).or_default();
+                let authority = self.by_authority.entry(la_code.to_owned()).or_default();
                 let child = authority.entry(record.la_child_id).or_insert(Child {
                     record: None,
                     arrivals: 0,
@@ -106,6 +113,16 @@ impl Children {
             receipts.push(receipt);
         }
         receipts
+    }
+
+    /// Keeps every record that is accepted from now on.
+    pub fn keep_log(&mut self) {
+        self.log.get_or_insert_default();
+    }
+
+    /// What was kept, in the order of arrival.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.clone().unwrap_or_default()
     }
 
     /// A child's record.
@@ -130,14 +147,14 @@ impl Children {
 
     /// All records of an authority.
     pub fn of(&self, la_code: &str) -> BTreeMap<String, Value> {
-        let children = self.0.get(la_code).into_iter().flatten();
+        let children = self.by_authority.get(la_code).into_iter().flatten();
         children
             .filter_map(|(id, child)| Some((id.clone(), child.record.as_ref()?.tree())))
             .collect()
     }
 
     fn child(&self, la_code: &str, la_child_id: &str) -> Option<&Child> {
-        self.0.get(la_code)?.get(la_child_id)
+        self.by_authority.get(la_code)?.get(la_child_id)
     }
 
     /// All of it, for `/state`.
@@ -150,7 +167,7 @@ impl Children {
     }
 
     fn each<'a, T>(&'a self, thing: impl Fn(&'a Child) -> Option<T>) -> ByChild<'a, T> {
-        self.0
+        self.by_authority
             .iter()
             .map(|(la_code, children)| {
                 let things = children

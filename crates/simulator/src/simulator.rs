@@ -154,6 +154,17 @@ impl Simulator {
         self.holdings().children.receipt(la_code, la_child_id)
     }
 
+    /// Keeps every record that is accepted from now on, so memory grows with them.
+    pub fn keep_log(&self) {
+        self.holdings().children.keep_log();
+    }
+
+    /// The records that were accepted since [`Simulator::keep_log`], in the order of their
+    /// arrival, also those whose reply was lost.
+    pub fn log(&self) -> Vec<Value> {
+        self.holdings().children.log()
+    }
+
     fn holdings(&self) -> MutexGuard<'_, Holdings> {
         // A thread that panicked while it held the lock has failed its own test;
         // the others may go on.

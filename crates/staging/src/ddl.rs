@@ -37,31 +37,147 @@ pub(crate) fn quoted(dialect: Dialect, table: &TableName) -> String {
     }
 }
 
+/// The columns, with their types in SQLite, PostgreSQL and SQL Server.
+const COLUMNS: [(&str, [&str; 3]); 13] = [
+    (
+        "id",
+        [
+            "INTEGER PRIMARY KEY AUTOINCREMENT",
+            "BIGSERIAL PRIMARY KEY",
+            "INT IDENTITY(1,1) NOT NULL PRIMARY KEY",
+        ],
+    ),
+    (
+        "person_id",
+        ["TEXT NULL", "VARCHAR(48) NULL", "NVARCHAR(48) NULL"],
+    ),
+    (
+        "legacy_id",
+        ["TEXT NULL", "VARCHAR(48) NULL", "NVARCHAR(48) NULL"],
+    ),
+    (
+        "previous_json_payload",
+        ["TEXT NULL", "TEXT NULL", "NVARCHAR(MAX) NULL"],
+    ),
+    (
+        "json_payload",
+        ["TEXT NOT NULL", "TEXT NOT NULL", "NVARCHAR(MAX) NOT NULL"],
+    ),
+    (
+        "partial_json_payload",
+        ["TEXT NULL", "TEXT NULL", "NVARCHAR(MAX) NULL"],
+    ),
+    (
+        "previous_hash",
+        ["BLOB NULL", "BYTEA NULL", "BINARY(32) NULL"],
+    ),
+    (
+        "current_hash",
+        ["BLOB NULL", "BYTEA NULL", "BINARY(32) NULL"],
+    ),
+    (
+        "row_state",
+        [
+            "TEXT DEFAULT 'New'",
+            "VARCHAR(10) DEFAULT 'New'",
+            "NVARCHAR(10) DEFAULT 'New'",
+        ],
+    ),
+    (
+        "last_updated",
+        [
+            "TEXT DEFAULT CURRENT_TIMESTAMP",
+            "TIMESTAMPTZ DEFAULT now()",
+            "DATETIME DEFAULT GETDATE()",
+        ],
+    ),
+    (
+        "submission_status",
+        [
+            "TEXT DEFAULT 'Pending'",
+            "VARCHAR(50) DEFAULT 'Pending'",
+            "NVARCHAR(50) DEFAULT 'Pending'",
+        ],
+    ),
+    (
+        "submission_timestamp",
+        [
+            "TEXT DEFAULT CURRENT_TIMESTAMP",
+            "TIMESTAMPTZ DEFAULT now()",
+            "DATETIME DEFAULT GETDATE()",
+        ],
+    ),
+    (
+        "api_response",
+        ["TEXT NULL", "TEXT NULL", "NVARCHAR(MAX) NULL"],
+    ),
+];
+
+impl Dialect {
+    fn of<'a>(self, [sqlite, postgres, sql_server]: &[&'a str; 3]) -> &'a str {
+        match self {
+            Dialect::Sqlite => sqlite,
+            Dialect::Postgres => postgres,
+            Dialect::SqlServer => sql_server,
+        }
+    }
+}
+
+/// The columns of a new table, a line each.
+fn columns(dialect: Dialect) -> String {
+    let lines: Vec<String> = COLUMNS
+        .iter()
+        .map(|(name, kinds)| format!("    {name:<21} {}", dialect.of(kinds)))
+        .collect();
+    lines.join(",\n")
+}
+
+/// The statement that gives a table a column that it lacks. Rows that are there get NULL
+/// in it. `table` is quoted already; a column that is none of ours has no statement.
+pub(crate) fn add_column_sql(dialect: Dialect, table: &str, column: &str) -> Option<String> {
+    let (name, kinds) = COLUMNS.iter().find(|(name, _)| *name == column)?;
+    let kind = dialect.of(kinds).replace("NOT NULL", "NULL");
+    let kind = kind.split(" DEFAULT").next()?;
+    let add = match dialect {
+        Dialect::Sqlite | Dialect::Postgres => "ADD COLUMN",
+        Dialect::SqlServer => "ADD",
+    };
+    Some(format!("ALTER TABLE {table} {add} {name} {kind};"))
+}
+
+/// The statement for the index that a run with little to do is quick by. `table` is quoted
+/// already, `name` is its name alone.
+pub(crate) fn status_index_sql(dialect: Dialect, table: &str, name: &str) -> String {
+    match dialect {
+        Dialect::Sqlite => {
+            let (schema, table) = match table.split_once('.') {
+                Some((schema, table)) => (format!("{schema}."), table),
+                None => (String::new(), table),
+            };
+            format!(
+                "CREATE INDEX IF NOT EXISTS {schema}\"ix_{name}_submission_status\" ON {table} (submission_status);"
+            )
+        }
+        Dialect::Postgres => format!(
+            "CREATE INDEX IF NOT EXISTS \"ix_{name}_submission_status\" ON {table} (submission_status);"
+        ),
+        Dialect::SqlServer => format!(
+            "IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ix_{name}_submission_status' AND object_id = OBJECT_ID(N'{table}'))
+CREATE INDEX [ix_{name}_submission_status] ON {table} (submission_status);"
+        ),
+    }
+}
+
 fn sqlite(table: &TableName) -> String {
     let full = quoted(Dialect::Sqlite, table);
-    let name = table.name();
-    let index = match table.schema() {
-        Some(schema) => format!("\"{schema}\".\"ix_{name}_submission_status\""),
-        None => format!("\"ix_{name}_submission_status\""),
-    };
     format!(
         "CREATE TABLE IF NOT EXISTS {full} (
-    id                    INTEGER PRIMARY KEY AUTOINCREMENT,
-    person_id             TEXT NULL,
-    legacy_id             TEXT NULL,
-    previous_json_payload TEXT NULL,
-    json_payload          TEXT NOT NULL,
-    partial_json_payload  TEXT NULL,
-    previous_hash         BLOB NULL,
-    current_hash          BLOB NULL,
-    row_state             TEXT DEFAULT 'New',
-    last_updated          TEXT DEFAULT CURRENT_TIMESTAMP,
-    submission_status     TEXT DEFAULT 'Pending',
-    submission_timestamp  TEXT DEFAULT CURRENT_TIMESTAMP,
-    api_response          TEXT NULL
+{columns}
 );
-CREATE INDEX IF NOT EXISTS {index} ON \"{name}\" (submission_status);
-"
+{index}
+",
+        columns = columns(Dialect::Sqlite),
+        index = status_index_sql(Dialect::Sqlite, &full, table.name()),
     )
 }
 
@@ -70,24 +186,14 @@ fn postgres(table: &TableName) -> String {
     let name = table.name();
     format!(
         "CREATE TABLE IF NOT EXISTS {full} (
-    id                    BIGSERIAL PRIMARY KEY,
-    person_id             VARCHAR(48) NULL,
-    legacy_id             VARCHAR(48) NULL,
-    previous_json_payload TEXT NULL,
-    json_payload          TEXT NOT NULL,
-    partial_json_payload  TEXT NULL,
-    previous_hash         BYTEA NULL,
-    current_hash          BYTEA NULL,
-    row_state             VARCHAR(10) DEFAULT 'New',
-    last_updated          TIMESTAMPTZ DEFAULT now(),
-    submission_status     VARCHAR(50) DEFAULT 'Pending',
-    submission_timestamp  TIMESTAMPTZ DEFAULT now(),
-    api_response          TEXT NULL
+{columns}
 );
-CREATE INDEX IF NOT EXISTS \"ix_{name}_submission_status\" ON {full} (submission_status);
+{index}
 -- Optional, where a child never has more than one row:
 -- CREATE UNIQUE INDEX IF NOT EXISTS \"ux_{name}_person_id\" ON {full} (person_id);
-"
+",
+        columns = columns(Dialect::Postgres),
+        index = status_index_sql(Dialect::Postgres, &full, name),
     )
 }
 
@@ -97,28 +203,35 @@ fn sql_server(table: &TableName) -> String {
     format!(
         "IF OBJECT_ID(N'{full}', N'U') IS NULL
 CREATE TABLE {full} (
-    id                    INT IDENTITY(1,1) NOT NULL PRIMARY KEY,
-    person_id             NVARCHAR(48) NULL,
-    legacy_id             NVARCHAR(48) NULL,
-    previous_json_payload NVARCHAR(MAX) NULL,
-    json_payload          NVARCHAR(MAX) NOT NULL,
-    partial_json_payload  NVARCHAR(MAX) NULL,
-    previous_hash         BINARY(32) NULL,
-    current_hash          BINARY(32) NULL,
-    row_state             NVARCHAR(10) DEFAULT 'New',
-    last_updated          DATETIME DEFAULT GETDATE(),
-    submission_status     NVARCHAR(50) DEFAULT 'Pending',
-    submission_timestamp  DATETIME DEFAULT GETDATE(),
-    api_response          NVARCHAR(MAX) NULL
+{columns}
 );
 GO
-IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ix_{name}_submission_status' AND object_id = OBJECT_ID(N'{full}'))
-CREATE INDEX [ix_{name}_submission_status] ON {full} (submission_status);
+{index}
 GO
 -- Optional, where a child never has more than one row:
 -- IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ux_{name}_person_id' AND object_id = OBJECT_ID(N'{full}'))
 -- CREATE UNIQUE INDEX [ux_{name}_person_id] ON {full} (person_id) WHERE person_id IS NOT NULL;
 -- GO
-"
+",
+        columns = columns(Dialect::SqlServer),
+        index = status_index_sql(Dialect::SqlServer, &full, name),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_that_is_missing_is_added_without_a_value_for_the_rows_that_are_there() {
+        assert_eq!(
+            add_column_sql(Dialect::SqlServer, "[dbo].[t]", "json_payload").as_deref(),
+            Some("ALTER TABLE [dbo].[t] ADD json_payload NVARCHAR(MAX) NULL;")
+        );
+        assert_eq!(
+            add_column_sql(Dialect::Sqlite, "\"t\"", "last_updated").as_deref(),
+            Some("ALTER TABLE \"t\" ADD COLUMN last_updated TEXT;")
+        );
+        assert_eq!(add_column_sql(Dialect::Postgres, "t", "other"), None);
+    }
 }

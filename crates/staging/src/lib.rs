@@ -11,6 +11,7 @@
 pub mod connection;
 mod ddl;
 mod error;
+mod examine;
 mod owner;
 mod postgres;
 mod row;

@@ -6,6 +6,7 @@
 //! rows of one batch for the length of one statement.
 
 mod connect;
+mod examine;
 mod statements;
 
 use std::future::Future;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use csc_message::Message;
+use csc_message::{Message, Probe};
 use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
@@ -31,6 +32,8 @@ use crate::{
 /// The longest that one statement may take before it is given up. The server's own
 /// limit (`statement_timeout`) is a little shorter, so it usually answers first.
 const STATEMENT_WAIT: Duration = Duration::from_secs(630);
+
+const LOOK_UP: &str = "look up the table";
 
 /// Keeps our advisory locks apart from other programs': "csc" and a digit.
 const LOCK_CLASS: i32 = 0x6373_6331;
@@ -75,9 +78,9 @@ impl PostgresStore {
         self.found.get_or_try_init(|| self.look_up()).await
     }
 
-    /// Finds the table, whatever the case of its name, preferring the exact one.
-    async fn look_up(&self) -> Result<Found, StoreError> {
-        let what = "look up the table";
+    /// The table's number and its quoted name, whatever the case of its name, preferring
+    /// the exact one.
+    async fn find(&self) -> Result<Option<(u32, String)>, StoreError> {
         let visible = if self.table.schema().is_some() {
             "(n.nspname = $1 OR lower(n.nspname) = lower($1))"
         } else {
@@ -86,7 +89,7 @@ impl PostgresStore {
         let table = self
             .ask(
                 &self.reader,
-                what,
+                LOOK_UP,
                 &format!(
                     "SELECT c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
                      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -97,22 +100,17 @@ impl PostgresStore {
                 &[&self.table.schema(), &self.table.name()],
             )
             .await?;
-        let create_command = "csc-sender init --print postgres";
-        let Some(table) = table.first() else {
-            // No column: the shape says that there is no such table.
-            return Err(
-                match TableShape::new(&self.table, Vec::new(), false, create_command) {
-                    Err(missing) => missing,
-                    Ok(_) => self.lost(what),
-                },
-            );
-        };
-        let (oid, full_name): (i64, String) = (table.get(0), table.get(1));
-        let oid = u32::try_from(oid).unwrap_or_default();
+        Ok(table.first().map(|row| {
+            let oid: i64 = row.get(0);
+            (u32::try_from(oid).unwrap_or_default(), row.get(1))
+        }))
+    }
+
+    async fn columns(&self, oid: u32) -> Result<Vec<Column>, StoreError> {
         let columns = self
             .ask(
                 &self.reader,
-                what,
+                LOOK_UP,
                 "SELECT a.attname::text, format_type(a.atttypid, NULL),
                         CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype)
                                   AND a.atttypmod > 4 THEN a.atttypmod - 4 END
@@ -131,10 +129,15 @@ impl PostgresStore {
                     .and_then(|n| usize::try_from(n).ok()),
             })
             .collect();
+        Ok(columns)
+    }
+
+    /// Whether an index keeps each child to one row.
+    async fn unique_person(&self, oid: u32) -> Result<bool, StoreError> {
         let unique = self
             .ask(
                 &self.reader,
-                what,
+                LOOK_UP,
                 "SELECT 1 FROM pg_index AS i
                  JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                  WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
@@ -142,7 +145,23 @@ impl PostgresStore {
                 &[&oid],
             )
             .await?;
-        let shape = TableShape::new(&self.table, columns, !unique.is_empty(), create_command)?;
+        Ok(!unique.is_empty())
+    }
+
+    async fn look_up(&self) -> Result<Found, StoreError> {
+        let create_command = "csc-sender init --print postgres";
+        let Some((oid, full_name)) = self.find().await? else {
+            // No column: the shape says that there is no such table.
+            return Err(
+                match TableShape::new(&self.table, Vec::new(), false, create_command) {
+                    Err(missing) => missing,
+                    Ok(_) => self.lost(LOOK_UP),
+                },
+            );
+        };
+        let columns = self.columns(oid).await?;
+        let unique = self.unique_person(oid).await?;
+        let shape = TableShape::new(&self.table, columns, unique, create_command)?;
         Ok(Found {
             statements: Statements::new(&shape, &full_name),
             shape: Arc::new(shape),
@@ -216,6 +235,10 @@ impl StagingStore for PostgresStore {
             }
             Err(e) => Err(e),
         }
+    }
+
+    async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
+        Ok(examine::examine(self).await?.probes(&self.table))
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

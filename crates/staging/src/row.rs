@@ -86,9 +86,35 @@ impl RowKey {
         }
     }
 
+    /// A row as it was read by a program that has ended since: told by its state and the
+    /// SHA-256 of its payload alone.
+    pub fn remembered(id: i64, row_state: Option<String>, digest: [u8; 32]) -> Self {
+        RowKey {
+            id,
+            row_state,
+            digest,
+            version: None,
+        }
+    }
+
     /// The row's identity in the table. The only thing of a row that a log may show.
     pub fn id(&self) -> i64 {
         self.id
+    }
+
+    /// `row_state` as it was read.
+    pub fn row_state(&self) -> Option<&str> {
+        self.row_state.as_deref()
+    }
+
+    /// SHA-256 of the whole payload, in the encoding in which this database hashes.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Whether both are the same row with the same state and payload.
+    pub fn is_as(&self, other: &RowKey) -> bool {
+        (self.id, &self.row_state, &self.digest) == (other.id, &other.row_state, &other.digest)
     }
 }
 

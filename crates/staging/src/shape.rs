@@ -25,7 +25,7 @@ pub struct TableShape {
 /// Columns without which no row can be sent or recorded (`staging-table.md`).
 /// `legacy_id`, the hashes, `partial_json_payload` and `last_updated` are used where
 /// they are there.
-const NEEDED: [&str; 8] = [
+pub(crate) const NEEDED: [&str; 8] = [
     "id",
     "person_id",
     "json_payload",

@@ -4,6 +4,8 @@
 //! read to its end before anything else is done, so no read lock is held while
 //! the receiver is waited for.
 
+mod examine;
+
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use csc_message::Message;
+use csc_message::{Message, Probe};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
@@ -111,6 +113,11 @@ impl StagingStore for SqliteStore {
             Ok(Created::Now)
         })
         .await
+    }
+
+    async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
+        self.run(|inner, connection| Ok(examine::examine(inner, connection)?.probes(&inner.table)))
+            .await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {
@@ -217,11 +224,8 @@ impl Inner {
             .map_err(|e| self.refused("read the table's columns", &e))
     }
 
-    fn shape(&self, connection: &Connection) -> Result<Arc<TableShape>, StoreError> {
-        if let Some(shape) = self.shape.get() {
-            return Ok(Arc::clone(shape));
-        }
-        let columns = self.columns(connection)?;
+    /// Whether an index keeps each child to one row.
+    fn unique_person(&self, connection: &Connection) -> Result<bool, StoreError> {
         let unique = connection
             .query_row(
                 "SELECT 1 FROM pragma_index_list(?1, ?2) AS l
@@ -232,8 +236,16 @@ impl Inner {
                 |_| Ok(()),
             )
             .optional()
-            .map_err(|e| self.refused("read the table's indexes", &e))?
-            .is_some();
+            .map_err(|e| self.refused("read the table's indexes", &e))?;
+        Ok(unique.is_some())
+    }
+
+    fn shape(&self, connection: &Connection) -> Result<Arc<TableShape>, StoreError> {
+        if let Some(shape) = self.shape.get() {
+            return Ok(Arc::clone(shape));
+        }
+        let columns = self.columns(connection)?;
+        let unique = self.unique_person(connection)?;
         let shape = Arc::new(TableShape::new(
             &self.table,
             columns,

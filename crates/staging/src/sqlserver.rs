@@ -20,6 +20,7 @@
 mod browser;
 mod catalogue;
 mod connect;
+mod examine;
 mod fault;
 mod hashed;
 mod messages;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use csc_message::Message;
+use csc_message::{Message, Probe};
 use tokio::sync::{Mutex, OnceCell};
 
 use self::catalogue::Found;
@@ -244,6 +245,12 @@ impl StagingStore for SqlServerStore {
             }
             Err(e) => Err(e),
         }
+    }
+
+    async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
+        let mut reader = self.reader.lock().await;
+        let found = examine::examine(&mut reader, &self.table).await?;
+        Ok(found.probes(&self.table))
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use csc_message::Message;
+use csc_message::{Message, Probe};
 
 use crate::connection::ConnectionTarget;
 use crate::postgres::PostgresStore;
@@ -94,6 +94,10 @@ pub trait StagingStore: Send + Sync {
 
     /// Creates the table where it is missing; one that exists is not touched.
     async fn create(&self) -> Result<Created, StoreError>;
+
+    /// Looks at the server, the logon and the table, with what is missing; nothing is
+    /// changed, and the table may be missing or lack columns.
+    async fn examine(&self) -> Result<Vec<Probe>, StoreError>;
 
     /// Takes the table's run lock, which disappears with the store or the process.
     /// An error of kind `Busy` where another run has it.

@@ -2,7 +2,7 @@
 
 use csc_message::Exit;
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, warn_of_exposed};
 use crate::arguments::ConfigCommand;
 use crate::configuration::{Need, template};
 use crate::console;
@@ -24,7 +24,9 @@ pub fn run(context: &Context<'_>, command: &ConfigCommand) -> Outcome {
                 }
             }
             // What can't be read at all is a fault here too, after everything was shown.
-            config.settings(Need::default()).map(|_| Exit::Done)
+            let settings = config.settings(Need::default())?;
+            warn_of_exposed(&settings);
+            Ok(Exit::Done)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use csc_message::{Exit, Message};
 use csc_payload::{Fakes, meaning_hash};
@@ -13,6 +14,7 @@ use super::{Context, Outcome, send, simulator};
 use crate::arguments::{DemoArgs, SendArgs};
 use crate::configuration::{ConfigArgs, World};
 use crate::console;
+use crate::secret_store::SecretStores;
 
 const LA_CODE: &str = "845";
 const TABLE: &str = "ssd_api_data_staging_anon";
@@ -46,6 +48,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Outcome {
         environment: &|_| None,
         working_dir: folder.clone(),
         program_dir: None,
+        secrets: Arc::new(SecretStores::none()),
     };
     let exit = send::run(
         &Context {

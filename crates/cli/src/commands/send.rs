@@ -9,7 +9,8 @@ use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
 use csc_receiver::{Client, ClientOptions, CurlTransport, ProxyOptions, Transport};
 use csc_sender_run::{
-    Checks, Gap, Journal, Ledger, Mode, Payloads, RetryPolicy, Run, RunOptions, send_one,
+    Author, Checks, Gap, Journal, Ledger, Mode, Opened, Payloads, RetryPolicy, Run, RunOptions,
+    new_run_id, send_one,
 };
 use csc_simulator::{InProcess, Simulator};
 
@@ -89,7 +90,10 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     confirm(&settings, journal.as_ref(), args)?;
     let client = client(&settings)?;
     let mut progress = Progress::new();
-    let report = run.send(&client, stop_on_interrupt(), &mut progress).await;
+    let mut report = run.send(&client, stop_on_interrupt(), &mut progress).await;
+    report.ended_by = report
+        .ended_by
+        .map(|message| with_holder(message, &settings, &place));
     progress.finish();
     if args.json {
         let json = summary::json(&report, &place, endpoint.as_deref());
@@ -139,7 +143,9 @@ async fn send_test_record(
     }
     let journal = open_journal(settings, args)?;
     confirm(settings, journal.as_ref(), args)?;
-    let receipt = send_one(&client(settings)?, &record)
+    let ledger = ledger(settings, journal.as_ref());
+    let options = options(settings, args)?;
+    let receipt = send_one(&client(settings)?, &record, ledger.as_ref(), &options)
         .await
         .map_err(|e| vec![e])?;
     if args.json {
@@ -205,12 +211,45 @@ fn first_line(settings: &Settings, kind: Option<EndpointKind>, place: &str) -> S
 /// A live run needs the journal. Any other reads one that is there, and does without
 /// where this account may not.
 fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>, Vec<Message>> {
-    if settings.live.is_some() && !args.dry_run {
-        return Journal::open(&settings.journal)
-            .map(Some)
-            .map_err(|e| vec![e]);
+    if settings.live.is_none() || args.dry_run {
+        return Ok(read_journal(settings));
     }
-    Ok(read_journal(settings))
+    let Opened { journal, set_aside } = Journal::open(&settings.journal).map_err(|e| vec![e])?;
+    if let Some(aside) = set_aside {
+        let lost = Message::new(
+            282,
+            format!("The journal {} was damaged", settings.journal.display()),
+            format!(
+                "it is kept as {}, and a new one is begun: what the receiver holds is not known \
+                 now, so every record goes once more in full",
+                aside.display()
+            ),
+            "keep the damaged file for whoever asks what has left; look at the disk's health",
+        );
+        console::failure(&lost);
+    }
+    if let Some(days) = settings.journal_keep_days {
+        let runs = journal.prune(days).map_err(|e| vec![e])?;
+        tracing::info!("{runs} runs of more than {days} days ago went from the journal");
+    }
+    Ok(Some(journal))
+}
+
+/// Another run has the table: what this machine's journal knows of it.
+fn with_holder(message: Message, settings: &Settings, place: &str) -> Message {
+    if message.exit() != Exit::Busy {
+        return message;
+    }
+    let journal = Journal::open_to_read(&settings.journal).ok().flatten();
+    let open = journal.and_then(|journal| journal.open_runs(place).ok());
+    match open.unwrap_or_default().first() {
+        Some(run) => message.and_why(&format!(
+            "this machine's journal knows of live run {}, begun {} by {} on {} (process {}), \
+             which has not ended",
+            run.run_id, run.begun_at, run.user, run.host, run.process
+        )),
+        None => message.and_why("this machine's journal knows of no live run that has not ended"),
+    }
 }
 
 /// The journal, for whoever only wants to know what is in it.
@@ -313,7 +352,24 @@ pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<M
             base: settings.retry_base,
             max_wait: settings.max_wait,
         },
+        run_id: new_run_id(),
+        author: author(),
     })
+}
+
+/// Who runs this program, and where.
+fn author() -> Author {
+    let user = whoami::username().unwrap_or_else(|_| "an unknown account".to_string());
+    // A Windows account is known by its domain too.
+    let user = match std::env::var("USERDOMAIN") {
+        Ok(domain) if cfg!(windows) && !domain.is_empty() => format!("{domain}\\{user}"),
+        Ok(_) | Err(_) => user,
+    };
+    Author {
+        user,
+        host: whoami::hostname().unwrap_or_else(|_| "an unknown machine".to_string()),
+        program: concat!("csc-sender ", env!("CARGO_PKG_VERSION")).to_string(),
+    }
 }
 
 /// The payload rules in force.

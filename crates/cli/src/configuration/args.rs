@@ -198,6 +198,13 @@ fn secret_flag(key: Key) -> Message {
         204,
         what,
         "process lists and shell histories show arguments to everybody on the machine",
-        format!("put {} into .env or the environment", key.name()),
+        if key.info().secret {
+            format!(
+                "put {0} into .env or the environment, or keep it with `csc-sender secret set {0}`",
+                key.name()
+            )
+        } else {
+            format!("put {} into .env or the environment", key.name())
+        },
     )
 }

@@ -1,9 +1,10 @@
 //! Which database: DB_CONNECTION_STRING, or SERVER with DATABASE.
 
 use csc_message::Message;
-use csc_staging::connection::{self, ConnectionTarget, SqlitePath};
+use csc_staging::connection::{self, ConnectionTarget, Logon, Parsed, SqlitePath};
 
 use super::settings::Read;
+use super::stored::Stored;
 use super::{Found, Key, Source};
 
 impl Read<'_> {
@@ -33,19 +34,10 @@ impl Read<'_> {
             ));
             return None;
         }
-        let logon = config.logon();
-        let trim = |found: &Found| found.value.trim().to_string();
-        let (source, parsed) = match (string.filter(|_| !by_flag), server, database) {
-            (Some(found), _, _) => (&found.source, connection::parse_with(&found.value, &logon)),
-            (None, Some(server), Some(database)) => (
-                &server.source,
-                connection::from_server_and_database(
-                    &trim(server),
-                    &trim(database),
-                    logon.user.as_deref(),
-                    logon.password,
-                ),
-            ),
+        let string = string.filter(|_| !by_flag);
+        let source = match (string, server, database) {
+            (Some(found), _, _) => &found.source,
+            (None, Some(server), Some(_)) => &server.source,
             (None, Some(_), None) => {
                 self.missing(Key::Database);
                 return None;
@@ -59,6 +51,43 @@ impl Read<'_> {
                 return None;
             }
         };
+        let trim = |found: Option<&Found>| found.map_or("", |found| found.value.trim()).to_string();
+        let parse = |logon: &Logon| match string {
+            Some(found) => connection::parse_with(&found.value, logon),
+            None => connection::from_server_and_database(
+                &trim(server),
+                &trim(database),
+                logon.user.as_deref(),
+                logon.password.clone(),
+            ),
+        };
+        let mut logon = config.given_logon();
+        let mut unknown = None;
+        if takes_a_password(&parse, &logon) {
+            match config.stored(Key::DbPassword) {
+                Stored::Kept(found) => logon.password = Some(found.value.trim().into()),
+                Stored::Absent => {}
+                Stored::Unknown(why) => unknown = Some(why),
+            }
+        }
+        let parsed = parse(&logon);
+        if let Some(why) = unknown {
+            // PostgreSQL may let this account in without one.
+            if parsed.is_ok() {
+                self.warnings.push(format!(
+                    "DB_PASSWORD could not be looked up in the system's store, so the database \
+                     is asked without one: {why}"
+                ));
+            } else {
+                self.faults.push(Message::new(
+                    254,
+                    "DB_PASSWORD could not be looked up in the system's store",
+                    why,
+                    "let the store answer (docs/secrets.md), or put DB_PASSWORD into .env or the \
+                     environment",
+                ));
+            }
+        }
         match parsed {
             Ok(parsed) => {
                 let warnings = parsed.warnings.into_iter();
@@ -82,6 +111,18 @@ impl Read<'_> {
             }
         }
     }
+}
+
+/// Whether the logon lacks a password that the database would be given: then, and only
+/// then, the system's store is asked for one.
+fn takes_a_password(parse: &dyn Fn(&Logon) -> Result<Parsed, Vec<Message>>, logon: &Logon) -> bool {
+    let has_password =
+        |logon: &Logon| parse(logon).is_ok_and(|parsed| parsed.target.has_password());
+    let with_any = Logon {
+        password: Some("-".into()),
+        ..logon.clone()
+    };
+    !has_password(logon) && has_password(&with_any)
 }
 
 /// Which database is meant would be a guess, and a wrong guess sends other children.

@@ -50,7 +50,9 @@ pub fn read(bytes: &[u8]) -> (Vec<Line>, Vec<LineFault>) {
     (lines, faults)
 }
 
-fn decode(bytes: &[u8]) -> Option<String> {
+/// A text's bytes: UTF-8 with or without a byte-order mark, or UTF-16 with one. `None`
+/// where they are neither.
+pub fn decode(bytes: &[u8]) -> Option<String> {
     let wide = |from: fn([u8; 2]) -> u16, rest: &[u8]| {
         let units: Vec<u16> = rest.chunks_exact(2).map(|b| from([b[0], b[1]])).collect();
         String::from_utf16(&units).ok()

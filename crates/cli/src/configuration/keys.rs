@@ -39,6 +39,7 @@ pub enum Key {
     EndpointKind,
     StateDir,
     Journal,
+    JournalKeepDays,
     LogFile,
     Debug,
 }
@@ -91,7 +92,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 35] = [
+pub static KEYS: [KeyInfo; 36] = [
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -354,7 +355,15 @@ pub static KEYS: [KeyInfo; 35] = [
         &[],
         HERE,
         "",
-        "the file of what was acknowledged, instead of STATE_DIR's journal.db",
+        "the file of what left and what was acknowledged, instead of STATE_DIR's journal.db",
+    ),
+    info(
+        Key::JournalKeepDays,
+        "JOURNAL_KEEP_DAYS",
+        &[],
+        HERE,
+        "400",
+        "days that the journal's events are kept; 0 keeps all",
     ),
     info(
         Key::LogFile,
@@ -376,6 +385,11 @@ impl Key {
     /// Its name in files and the environment.
     pub fn name(self) -> &'static str {
         self.info().name
+    }
+
+    /// The settings whose values must never be shown, and which the system's store keeps.
+    pub fn secrets() -> impl Iterator<Item = Key> {
+        KEYS.iter().filter(|info| info.secret).map(|info| info.key)
     }
 
     /// The setting of that name or alias, whatever its case.

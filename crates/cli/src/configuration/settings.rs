@@ -12,7 +12,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::shown::open_text;
-use super::{Config, Found, Key, is_placeholder};
+use super::stored::Stored;
+use super::{Config, Found, Key, exposed, is_placeholder};
 use crate::safety::EndpointKind;
 
 /// An authority's three digits, as a text: leading zeros stay.
@@ -115,12 +116,16 @@ pub struct Settings {
     pub endpoint_kind: Option<EndpointKind>,
     /// JOURNAL, or the file of that name in STATE_DIR.
     pub journal: PathBuf,
+    /// JOURNAL_KEEP_DAYS; `None` keeps all.
+    pub journal_keep_days: Option<u32>,
     /// LOG_FILE.
     pub log_file: Option<PathBuf>,
     /// DEBUG.
     pub debug: bool,
     /// What a person should know of the connection string, and that is no fault.
     pub warnings: Vec<String>,
+    /// Files of the program's that others on this machine may read.
+    pub exposed: Vec<String>,
 }
 
 /// The words for yes and no that people write, PowerShell's among them.
@@ -168,6 +173,11 @@ impl Config {
         let journal = read
             .path(Key::Journal)
             .unwrap_or_else(|| state_dir.join("journal.db"));
+        let log_file = read.path(Key::LogFile);
+        let mut exposed = self.exposed.clone();
+        exposed.extend(exposed::state_folder(&state_dir));
+        exposed.extend(exposed::journal(&journal));
+        exposed.extend(log_file.as_deref().and_then(exposed::log));
         let settings = Settings {
             live,
             endpoint,
@@ -200,9 +210,14 @@ impl Config {
                 .collect(),
             endpoint_kind: read.endpoint_kind(),
             journal,
-            log_file: read.path(Key::LogFile),
+            journal_keep_days: match read.number(Key::JournalKeepDays, 400, 0..=36_500) as u32 {
+                0 => None,
+                days => Some(days),
+            },
+            log_file,
             debug: read.boolean(Key::Debug, false),
             warnings: std::mem::take(&mut read.warnings),
+            exposed,
         };
         if read.faults.is_empty() {
             Ok(settings)
@@ -211,8 +226,17 @@ impl Config {
         }
     }
 
-    /// The strongest value, if somebody has filled it in.
+    /// The strongest value, if somebody has filled it in; for a secret that nobody has,
+    /// what the system's store keeps.
     pub(super) fn filled(&self, key: Key) -> Option<&Found> {
+        self.given(key).or_else(|| match self.stored(key) {
+            Stored::Kept(found) => Some(found),
+            Stored::Absent | Stored::Unknown(_) => None,
+        })
+    }
+
+    /// The strongest value, if somebody has filled it in, without asking the system's store.
+    pub fn given(&self, key: Key) -> Option<&Found> {
         self.value(key)
             .filter(|found| !is_placeholder(key, &found.value))
     }
@@ -251,18 +275,38 @@ impl Read<'_> {
 
     pub(super) fn missing(&mut self, key: Key) {
         let help = key.info().help;
+        let or_keep_it = if key.info().secret {
+            format!(", or keep it with `csc-sender secret set {}`", key.name())
+        } else {
+            String::new()
+        };
+        let in_the_store = match self.config.stored(key) {
+            Stored::Unknown(why) => format!("; the system's store could not be asked: {why}"),
+            Stored::Kept(_) | Stored::Absent if key.info().secret => {
+                "; the system's store has none either".to_string()
+            }
+            Stored::Kept(_) | Stored::Absent => String::new(),
+        };
         let message = match self.config.value(key) {
             Some(found) => Message::new(
                 201,
                 format!("{} is not filled in", key.name()),
-                format!("{} still has the template's value", found.source),
-                format!("put in the real one: {help}"),
+                format!(
+                    "{} still has the template's value{in_the_store}",
+                    found.source
+                ),
+                format!("put in the real one{or_keep_it}: {help}"),
             ),
             None => Message::new(
                 201,
                 format!("{} is not set", key.name()),
-                "no flag, environment variable, .env or csc-sender.toml gives it a value",
-                format!("add it to .env (`csc-sender config template` writes one): {help}"),
+                format!(
+                    "no flag, environment variable, .env or csc-sender.toml gives it a \
+                     value{in_the_store}"
+                ),
+                format!(
+                    "add it to .env (`csc-sender config template` writes one){or_keep_it}: {help}"
+                ),
             ),
         };
         self.faults.push(message);

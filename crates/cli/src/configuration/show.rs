@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::stored::Stored;
 use super::{Config, Found, KEYS, Key};
 
 impl Config {
@@ -11,7 +12,7 @@ impl Config {
     pub fn show(&self) -> String {
         let mut out = String::new();
         for info in &KEYS {
-            let found = self.found.get(&info.key).map_or(&[][..], Vec::as_slice);
+            let found = self.in_order(info.key);
             // Writing to a String cannot fail.
             let _ = match found.first() {
                 Some(first) => writeln!(
@@ -33,6 +34,13 @@ impl Config {
                     weaker.source
                 );
             }
+            if let Some(why) = self.not_looked_up(info.key) {
+                let _ = writeln!(
+                    out,
+                    "{:<22}   the system's store could not be asked: {why}",
+                    ""
+                );
+            }
         }
         out
     }
@@ -42,17 +50,42 @@ impl Config {
         let entry = |key: Key, found: &Found| json!({ "value": self.shown(key, found), "source": found.source.to_string() });
         KEYS.iter()
             .map(|info| {
-                let found = self.found.get(&info.key).map_or(&[][..], Vec::as_slice);
-                let value = json!({
+                let found = self.in_order(info.key);
+                let mut value = json!({
                     "value": found.first().map(|first| self.shown(info.key, first)),
                     "source": found.first().map(|first| first.source.to_string()),
                     "default": default_of(info.key),
                     "overrides": found.iter().skip(1).map(|f| entry(info.key, f)).collect::<Vec<_>>(),
                 });
+                if let Some(why) = self.not_looked_up(info.key) {
+                    value["store_not_asked"] = why.into();
+                }
                 (info.name.to_string(), value)
             })
             .collect::<serde_json::Map<_, _>>()
             .into()
+    }
+
+    /// A setting's values, the one in force first. The system's store is asked for a
+    /// secret that nobody has filled in; a template's value does not go before it.
+    fn in_order(&self, key: Key) -> Vec<&Found> {
+        let stored = match self.given(key) {
+            Some(_) => None,
+            None => self.filled(key),
+        };
+        let found = self.found.get(&key).map_or(&[][..], Vec::as_slice);
+        stored.into_iter().chain(found).collect()
+    }
+
+    /// Why the system's store could not be asked for a secret that nobody else gives.
+    fn not_looked_up(&self, key: Key) -> Option<&str> {
+        match self.given(key) {
+            Some(_) => None,
+            None => match self.stored(key) {
+                Stored::Unknown(why) => Some(why),
+                Stored::Kept(_) | Stored::Absent => None,
+            },
+        }
     }
 
     fn default_words(&self, key: Key) -> String {
@@ -79,6 +112,7 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::MaxRetries
         | Key::RetryBaseMs
         | Key::MaxWait
+        | Key::JournalKeepDays
         | Key::Debug => Some(key.info().example),
         Key::UserAgent => Some(concat!("csc-sender/", env!("CARGO_PKG_VERSION"))),
         Key::TableName => Some("ssd_api_data_staging_anon in testing mode"),

@@ -60,12 +60,22 @@ impl Config {
         open_text(key, value).unwrap_or_else(|| "**** (set)".to_string())
     }
 
-    /// DB_USER and DB_PASSWORD, for what a connection string leaves open.
-    pub(super) fn logon(&self) -> Logon {
-        let filled = |key| self.filled(key).map(|found| found.value.trim().to_string());
+    /// DB_USER and DB_PASSWORD, for what a connection string leaves open. The system's
+    /// store is not asked.
+    pub(super) fn given_logon(&self) -> Logon {
+        let given = |key| self.given(key).map(|found| found.value.trim().to_string());
         Logon {
-            user: filled(Key::DbUser),
-            password: filled(Key::DbPassword).map(SecretString::from),
+            user: given(Key::DbUser),
+            password: given(Key::DbPassword).map(SecretString::from),
+        }
+    }
+
+    /// The same with what the system's store keeps.
+    fn logon(&self) -> Logon {
+        let password = self.filled(Key::DbPassword);
+        Logon {
+            password: password.map(|found| found.value.trim().into()),
+            ..self.given_logon()
         }
     }
 }

@@ -5,6 +5,7 @@ struct Place {
     working: tempfile::TempDir,
     program: tempfile::TempDir,
     environment: Vec<(&'static str, &'static str)>,
+    secrets: Arc<SecretStores>,
 }
 
 impl Place {
@@ -13,6 +14,7 @@ impl Place {
             working: tempfile::tempdir().unwrap(),
             program: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
+            secrets: Arc::new(SecretStores::none()),
         }
     }
 
@@ -33,6 +35,7 @@ impl Place {
                 environment: &environment,
                 working_dir: self.working.path().to_path_buf(),
                 program_dir: Some(self.program.path().to_path_buf()),
+                secrets: Arc::clone(&self.secrets),
             },
         )
     }
@@ -422,4 +425,95 @@ fn a_live_run_reads_its_settings() {
     assert_eq!(settings.allowed_hosts, ["a.example", "b.example"]);
     assert_eq!(settings.max_batch_bytes, 2 << 20);
     assert_eq!(settings.table.schema(), Some("dbo"));
+}
+
+#[test]
+fn a_secret_is_found_in_the_systems_store_where_nothing_stronger_gives_it() {
+    let mut place = Place::new();
+    place.secrets = Arc::new(SecretStores::in_memory(&[
+        ("CLIENT_SECRET", "kept"),
+        ("SUPPLIER_KEY", "kept"),
+    ]));
+    let env = "TESTING_MODE=false\nAPI_ENDPOINT=https://a.education.gov.uk/x-receiver-test/1\n\
+               TOKEN_ENDPOINT=https://login.microsoftonline.com/t/oauth2/v2.0/token\nCLIENT_ID=c\n\
+               SCOPE=s/.default\nLA_CODE=201\nDB_CONNECTION_STRING=sqlite:x.db\nTABLE_NAME=t_anon\n\
+               SUPPLIER_KEY=stronger\n";
+    place.file(".env", &format!("{env}CLIENT_SECRET=...\n"));
+    let config = place.config();
+    let live = config.settings(LIVE).unwrap_or_else(|e| panic!("{e:?}"));
+    let live = live.live.unwrap();
+    assert_eq!(live.client_secret.expose_secret(), "kept");
+    assert_eq!(live.supplier_key.expose_secret(), "stronger");
+    assert!(live.supplier_key_secondary.is_none());
+    let shown = config.show_json();
+    assert_eq!(
+        shown["CLIENT_SECRET"]["source"],
+        "the system's store: the Secret Service"
+    );
+    assert_eq!(
+        shown["CLIENT_SECRET"]["overrides"][0]["value"],
+        "(not filled in)"
+    );
+    assert!(!shown.to_string().contains("kept"));
+}
+
+#[test]
+fn a_store_that_cannot_be_asked_matters_only_where_the_secret_is_needed() {
+    let faults = |text: &str| {
+        let mut place = Place::new();
+        place.secrets = Arc::new(SecretStores::locked());
+        place.file(".env", &format!("LA_CODE=201\n{text}\n"));
+        let settings = place.config().settings(LIVE);
+        let faults = settings.map(|settings| settings.warnings);
+        (faults, place.secrets.were_asked())
+    };
+    for not_needed in [
+        "DB_CONNECTION_STRING=sqlite:x.db",
+        "DB_CONNECTION_STRING=postgres://u:p@h/d",
+        "DB_CONNECTION_STRING=postgres://u@h/d\nDB_PASSWORD=p",
+        "SERVER=s\nDATABASE=d",
+        "DB_CONNECTION_STRING=Server=s;Database=d;Trusted_Connection=yes",
+    ] {
+        let (found, were_asked) = faults(not_needed);
+        assert_eq!(found, Ok(Vec::new()), "{not_needed}");
+        assert!(!were_asked, "{not_needed}");
+    }
+    let why = "the Secret Service: it is locked or does not let us in (no key)";
+    let (found, _) = faults("DB_CONNECTION_STRING=postgres://u@h/d");
+    let warnings = found.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(
+        matches!(warnings.as_slice(), [warning] if warning.contains("asked without one") && warning.ends_with(why)),
+        "{warnings:?}"
+    );
+    for needed in [
+        "DB_CONNECTION_STRING=Driver={SQL Server};Server=s;Database=d;UID=u",
+        "SERVER=s\nDATABASE=d\nDB_USER=u",
+    ] {
+        let found = faults(needed).0.err().unwrap();
+        let of_the_store = found.iter().find(|fault| fault.code() == 254);
+        assert_eq!(of_the_store.unwrap().why(), why, "{needed}");
+    }
+}
+
+#[test]
+fn a_password_of_the_systems_store_is_the_databases() {
+    let mut place = Place::new();
+    place.secrets = Arc::new(SecretStores::in_memory(&[("DB_PASSWORD", "kept")]));
+    for text in [
+        "SERVER=s\nDATABASE=d\nDB_USER=u",
+        "DB_CONNECTION_STRING=postgres://u@h/d",
+        "DB_CONNECTION_STRING=Server=s;Database=d;UID=u",
+    ] {
+        place.file(".env", &format!("LA_CODE=201\n{text}\n"));
+        let settings = place.config().settings(LIVE);
+        let settings = settings.unwrap_or_else(|e| panic!("{text}: {e:?}"));
+        assert!(settings.database.unwrap().has_password(), "{text}");
+    }
+    place.file(".env", "LA_CODE=201\nSERVER=s\nDATABASE=d\n");
+    let settings = place.config().settings(LIVE);
+    let settings = settings.unwrap_or_else(|e| panic!("{e:?}"));
+    assert!(
+        !settings.database.unwrap().has_password(),
+        "the Windows logon has none"
+    );
 }

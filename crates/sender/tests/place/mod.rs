@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use csc_receiver::{Client, ClientOptions};
 use csc_sender_run::{
-    Event, Gap, Journal, Mode, Payloads, RetryPolicy, Run, RunOptions, RunReport, Stop, Watch,
+    Author, Event, Gap, Journal, Mode, Payloads, RetryPolicy, Run, RunOptions, RunReport, Stop,
+    Watch, new_run_id,
 };
 use csc_simulator::{InProcess, Settings, Simulator};
 use csc_staging::connection::parse;
@@ -60,6 +61,8 @@ impl Bench {
                     base: Duration::from_millis(1),
                     max_wait: Duration::from_secs(300),
                 },
+                run_id: String::new(),
+                author: Author::default(),
             },
         };
         let rows: Vec<NewRow> = (1..=children)
@@ -104,11 +107,16 @@ impl Bench {
     }
 
     pub async fn a_run(&self) -> Run {
-        let journal = Journal::open(&self.folder.path().join("state/journal.db")).unwrap();
+        let journal = Journal::open(&self.folder.path().join("state/journal.db"))
+            .unwrap()
+            .journal;
         Run {
             store: self.store().await,
             ledger: Some(journal.ledger("http://simulated/1/", "201")),
-            options: self.options.clone(),
+            options: RunOptions {
+                run_id: new_run_id(),
+                ..self.options.clone()
+            },
         }
     }
 
@@ -131,6 +139,28 @@ impl Bench {
         self.sql()
             .execute_batch(&sql.replace("{t}", "ssd_api_data_staging_anon"))
             .unwrap();
+    }
+
+    fn journal(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("state/journal.db")).unwrap()
+    }
+
+    pub fn execute_journal(&self, sql: &str) {
+        self.journal().execute_batch(sql).unwrap();
+    }
+
+    /// What left, in order: the row, how often its batch was posted, whether it went again.
+    pub fn journal_rows(&self) -> Vec<(i64, i64, bool)> {
+        self.journal()
+            .prepare(
+                "SELECT row_id, posts, again FROM departure JOIN batch USING (batch_id)
+                 ORDER BY batch_id, position",
+            )
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
     }
 
     /// Rows by status, in lower case.

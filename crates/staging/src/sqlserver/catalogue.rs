@@ -22,10 +22,17 @@ pub(super) struct Found {
 }
 
 /// A table as the catalogue spells it.
-struct Spelled {
-    id: i64,
+pub(super) struct Spelled {
+    pub(super) id: i64,
     schema: String,
     name: String,
+}
+
+impl Spelled {
+    /// As it is written in a statement.
+    pub(super) fn full_name(&self) -> String {
+        format!("{}.{}", bracketed(&self.schema), bracketed(&self.name))
+    }
 }
 
 /// Finds the table, whatever the case of its name, preferring the exact one.
@@ -39,12 +46,7 @@ pub(super) async fn look_up(session: &mut Session, table: &TableName) -> Result<
     let columns = columns(session, &spelled).await?;
     let unique_person = keeps_one_row(session, &spelled).await?;
     let shape = TableShape::new(table, columns, unique_person, CREATE_COMMAND)?;
-    let full_name = format!(
-        "{}.{}",
-        bracketed(&spelled.schema),
-        bracketed(&spelled.name)
-    );
-    let statements = Statements::new(&shape, full_name);
+    let statements = Statements::new(&shape, spelled.full_name());
     Ok(Found {
         shape: Arc::new(shape),
         lock_name: lock_name(&spelled.schema, &spelled.name),
@@ -54,7 +56,10 @@ pub(super) async fn look_up(session: &mut Session, table: &TableName) -> Result<
 }
 
 /// Without a schema, the logon's own is looked in first, then dbo, as the server does.
-async fn find(session: &mut Session, table: &TableName) -> Result<Option<Spelled>, StoreError> {
+pub(super) async fn find(
+    session: &mut Session,
+    table: &TableName,
+) -> Result<Option<Spelled>, StoreError> {
     let schema = match table.schema() {
         Some(_) => "LOWER(s.name) = LOWER(@P2)",
         None => "(s.name = SCHEMA_NAME() OR s.name = N'dbo') AND @P2 IS NULL",
@@ -92,7 +97,10 @@ async fn find(session: &mut Session, table: &TableName) -> Result<Option<Spelled
     Ok(found.into_iter().next())
 }
 
-async fn columns(session: &mut Session, spelled: &Spelled) -> Result<Vec<Column>, StoreError> {
+pub(super) async fn columns(
+    session: &mut Session,
+    spelled: &Spelled,
+) -> Result<Vec<Column>, StoreError> {
     session
         .ask(
             WHAT,
@@ -123,7 +131,10 @@ async fn columns(session: &mut Session, spelled: &Spelled) -> Result<Vec<Column>
 
 /// Whether an index keeps each child to one row. One that leaves out rows without a person
 /// is as good.
-async fn keeps_one_row(session: &mut Session, spelled: &Spelled) -> Result<bool, StoreError> {
+pub(super) async fn keeps_one_row(
+    session: &mut Session,
+    spelled: &Spelled,
+) -> Result<bool, StoreError> {
     let indexes = session
         .ask(
             WHAT,

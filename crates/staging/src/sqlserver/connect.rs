@@ -80,22 +80,45 @@ pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault
     }
 }
 
-/// What was negotiated, for `-v`.
-fn tell(target: &SqlServerTarget, port: u16, client: &TdsClient) {
+/// What was negotiated with the server.
+pub(super) struct Negotiated {
+    pub(super) version: String,
+    pub(super) encryption: &'static str,
+    /// Whether more than the logon is encrypted.
+    pub(super) encrypted: bool,
+}
+
+pub(super) fn negotiated(target: &SqlServerTarget, client: &TdsClient) -> Negotiated {
     let version = client.server_version().map_or_else(
         || "of an unknown version".to_string(),
         |v| format!("{}.{}.{}", v.major, v.minor, v.build),
     );
-    let encryption = if client.is_encrypted() {
-        match (target.encryption(), target.trust_server_certificate) {
-            (Encrypt::Strict, _) => "everything (strict: TDS 8)",
-            (Encrypt::Mandatory, true) => "everything, certificate not checked",
-            (Encrypt::Mandatory, false) => "everything, certificate checked",
-            (Encrypt::Optional, _) => "everything, as the server asks; certificate not checked",
-        }
-    } else {
-        "no more than the logon (Encrypt=yes encrypts the records too)"
+    let encrypted = client.is_encrypted();
+    let encryption = match (
+        encrypted,
+        target.encryption(),
+        target.trust_server_certificate,
+    ) {
+        (false, _, _) => "no more than the logon (Encrypt=yes encrypts the records too)",
+        (true, Encrypt::Strict, _) => "everything (strict: TDS 8)",
+        (true, Encrypt::Mandatory, true) => "everything, certificate not checked",
+        (true, Encrypt::Mandatory, false) => "everything, certificate checked",
+        (true, Encrypt::Optional, _) => "everything, as the server asks; certificate not checked",
     };
+    Negotiated {
+        version,
+        encryption,
+        encrypted,
+    }
+}
+
+/// What was negotiated, for `-v`.
+fn tell(target: &SqlServerTarget, port: u16, client: &TdsClient) {
+    let Negotiated {
+        version,
+        encryption,
+        ..
+    } = negotiated(target, client);
     tracing::info!(
         "connected to SQL Server {version} at {},{port} {}, database {}; encrypted: {encryption}",
         target.host,

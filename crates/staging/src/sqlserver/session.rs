@@ -10,7 +10,7 @@ use std::time::Duration;
 use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet, StatementResult, TdsClient};
 use mssql_tds::error::Error;
 
-use super::connect;
+use super::connect::{self, Negotiated};
 use super::fault::Fault;
 use super::messages::{DEADLOCK, LOCK_TIMEOUT, failure, statement_failed};
 use super::values::{Row, Value};
@@ -150,6 +150,12 @@ impl Session {
 
     pub(super) fn target(&self) -> &SqlServerTarget {
         &self.target
+    }
+
+    /// What was negotiated for this connection; `None` where there is none just now.
+    pub(super) fn negotiated(&self) -> Option<Negotiated> {
+        let client = self.client.as_ref()?;
+        Some(connect::negotiated(&self.target, client))
     }
 
     pub(super) fn patience(&self) -> Patience {

@@ -52,6 +52,7 @@ macro_rules! behaves {
                 a_purge_is_recorded_and_the_row_stays_deleted
                 deltas_are_written_only_to_rows_that_are_as_they_were_read
                 a_table_that_is_missing_or_lacks_a_column_is_named
+                an_examination_names_what_is_missing_and_what_mends_it
             );
         }
     };

@@ -1,5 +1,6 @@
 //! The behaviours.
 
+use csc_message::{Probe, Verdict};
 use csc_staging::{
     Created, NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow,
     StagingStore, StoreErrorKind,
@@ -740,6 +741,51 @@ pub async fn a_table_that_is_missing_or_lacks_a_column_is_named(place: &Place) {
         error.message.what().ends_with("api_response, row_state"),
         "{error}"
     );
+}
+
+fn probe<'a>(probes: &'a [Probe], subject: &str) -> &'a Probe {
+    probes.iter().find(|p| p.subject == subject).unwrap()
+}
+
+/// What is missing is named with the statement that mends it, and that statement does.
+pub async fn an_examination_names_what_is_missing_and_what_mends_it(place: &Place) {
+    let probes = place.store.examine().await.unwrap();
+    for subject in ["server", "database", "logon", "table", "rights", "children"] {
+        assert_eq!(probe(&probes, subject).verdict, Verdict::Ok, "{probes:?}");
+    }
+    let columns = probe(&probes, "columns");
+    assert!(
+        columns.found.to_lowercase().contains("json_payload "),
+        "{probes:?}"
+    );
+
+    place.rename("api_response", "answer").await;
+    let probes = place.another_store().await.examine().await.unwrap();
+    let columns = probe(&probes, "columns");
+    assert_eq!(
+        (columns.verdict, columns.found.as_str()),
+        (Verdict::Fail, "missing: api_response")
+    );
+    place.execute(columns.statement.as_deref().unwrap()).await;
+    let store = place.another_store().await;
+    let probes = store.examine().await.unwrap();
+    assert_ne!(probe(&probes, "columns").verdict, Verdict::Fail);
+    store.shape().await.unwrap();
+
+    let index = probe(&probes, "index");
+    if let Some(statement) = &index.statement {
+        assert_eq!(index.verdict, Verdict::Warn);
+        place.execute(statement).await;
+        let probes = store.examine().await.unwrap();
+        assert_eq!(probe(&probes, "index").verdict, Verdict::Ok, "{probes:?}");
+    }
+
+    let missing = place.store_on(place.beside("no_such_table_anon")).await;
+    let probes = missing.examine().await.unwrap();
+    let table = probe(&probes, "table");
+    assert_eq!(table.verdict, Verdict::Fail);
+    assert!(table.statement.as_deref().unwrap().contains("CREATE TABLE"));
+    assert!(probes.iter().all(|p| p.subject != "columns"));
 }
 
 pub async fn a_change_under_way_wins(place: &Place) {
