@@ -20,7 +20,10 @@ const SECRETS: [(&str, &str); 5] = [
     ("SUPPLIER_KEY_SECONDARY", "canarysecondarykey"),
     ("CLIENT_SECRET", r#"canary+client/secret&"\"#),
     ("DB_PASSWORD", "canarydbpassword"),
-    ("PROXY", "http://proxyuser:canaryproxypassword@127.0.0.1:9/"),
+    (
+        "PROXY",
+        "http://proxyuser:canaryproxypassword@proxy.invalid:9/",
+    ),
 ];
 
 /// What else must not be told: the token, and the proxy's credentials in other forms.
@@ -41,7 +44,7 @@ const HOLDERS: [&str; 6] = [
 ];
 
 /// Every command that ends by itself.
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 30] = [
     &["send"],
     &["send", "--json"],
     &["send", "--mode", "deltas"],
@@ -72,6 +75,12 @@ const COMMANDS: [&[&str]; 24] = [
     &["config", "show"],
     &["config", "show", "--json"],
     &["config", "template"],
+    &["check", "database"],
+    &["check", "database", "--json"],
+    &["journal"],
+    &["journal", "--format", "json"],
+    &["journal", "--row", "1", "--format", "csv"],
+    &["secret", "list"],
     &["demo", "--children", "20", "--dir", "demo"],
 ];
 
@@ -362,7 +371,7 @@ fn no_command_tells_what_is_in_postgresql() {
         let (place, words) = place(NO_FAULT, &stage, &in_postgresql(&schema));
         fill(&place, &schema, NO_FAULT);
         let ran = run_trusting(&place, &[*command, &["-vv"]].concat());
-        assert!([0, 1].contains(&ran.exit), "{command:?}: {}", ran.both());
+        assert!([0, 1, 2].contains(&ran.exit), "{command:?}: {}", ran.both());
         assert_silent(&words, &place, &ran, &format!("{command:?}"));
         assert_no_secret_in(&words, &schema);
     });

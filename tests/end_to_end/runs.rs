@@ -226,7 +226,7 @@ fn the_simulator_says_so_when_it_is_asked_to_listen_elsewhere() {
     for host in ["0.0.0.0", "::", "192.0.2.7", "simulator.example.gov.uk"] {
         let ran = place.run(&["simulator", "--port", "0", "--host", host]);
         assert_eq!(ran.exit, 2, "{}", ran.both());
-        assert!(ran.stderr.contains("CSC0284"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("CSC0261"), "{}", ran.stderr);
         assert!(ran.stderr.contains("127.0.0.1 only"), "{}", ran.stderr);
     }
 }

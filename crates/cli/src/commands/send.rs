@@ -354,11 +354,11 @@ pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<M
             max_wait: settings.max_wait,
         },
         run_id: new_run_id(),
-        // Looking up an account may open a socket of the system's own (nscd): not in a
-        // testing run, which has no journal to name anybody in.
-        author: match settings.live {
-            Some(_) => author(),
-            None => Author::default(),
+        // Looking up an account may open a socket of the system's own (nscd): not where
+        // there is no journal to name anybody in.
+        author: match &settings.live {
+            Some(_) if !args.dry_run => author(),
+            Some(_) | None => Author::default(),
         },
     })
 }

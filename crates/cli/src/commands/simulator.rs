@@ -42,7 +42,7 @@ pub fn run(context: &Context<'_>, args: &SimulatorArgs) -> Outcome {
 
 fn not_this_machine(host: &str) -> Message {
     Message::new(
-        284,
+        261,
         format!("The simulator does not listen on {host}"),
         "it listens on 127.0.0.1 only, where nobody but this machine can reach it: it shows the \
          records that it holds to whoever asks",
