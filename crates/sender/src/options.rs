@@ -57,12 +57,12 @@ pub struct RunOptions {
     pub author: Author,
 }
 
-/// An id for a run: the time in UTC, and four digits that tell apart runs of one second.
+/// An id for a run: the time in UTC, and eight digits that tell apart runs of one second.
 pub fn new_run_id() -> String {
     format!(
-        "{}-{:04x}",
+        "{}-{:08x}",
         Timestamp::now().strftime("%Y%m%dT%H%M%SZ"),
-        rand::random::<u16>()
+        rand::random::<u32>()
     )
 }
 
