@@ -231,7 +231,9 @@ fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>,
     }
     if let Some(days) = settings.journal_keep_days {
         let runs = journal.prune(days).map_err(|e| vec![e])?;
-        tracing::info!("{runs} runs of more than {days} days ago went from the journal");
+        if runs > 0 {
+            tracing::info!("{runs} runs of more than {days} days ago went from the journal");
+        }
     }
     Ok(Some(journal))
 }
