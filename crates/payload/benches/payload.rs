@@ -92,6 +92,17 @@ fn one_record(criterion: &mut Criterion) {
     each(&mut group, "Skeleton::of", &pairs, bytes, |pair| {
         black_box(Skeleton::of(&pair.now));
     });
+    let records: Vec<Record> = pairs
+        .iter()
+        .filter_map(|pair| Record::parse(&pair.current).ok())
+        .collect();
+    group.bench_function("essence", |bencher| {
+        bencher.iter(|| {
+            records.iter().for_each(|record| {
+                black_box(record.essence());
+            });
+        });
+    });
     group.finish();
 }
 

@@ -361,7 +361,7 @@ fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Va
 }
 
 /// Merges arrays by id.
-fn merged_items(held: &Keyed<'_>, incoming: &Keyed<'_>) -> Vec<Value> {
+fn merged_items(held: &Keyed<'_, Value>, incoming: &Keyed<'_, Value>) -> Vec<Value> {
     let news: HashMap<_, _> = incoming.items.iter().map(|(id, new)| (id, *new)).collect();
     let olds: HashSet<_> = held.items.iter().map(|(id, _)| id).collect();
     let kept = held
@@ -369,12 +369,12 @@ fn merged_items(held: &Keyed<'_>, incoming: &Keyed<'_>) -> Vec<Value> {
         .iter()
         .filter_map(|(id, old)| match news.get(id) {
             None => Some(settled_fields(old)),
-            Some(new) => (!is_purge(new)).then(|| merged(old, new)),
+            Some(new) => (!is_purge(*new)).then(|| merged(old, new)),
         });
     let added = incoming
         .items
         .iter()
-        .filter(|(id, new)| !is_purge(new) && !olds.contains(id))
+        .filter(|(id, new)| !is_purge(*new) && !olds.contains(id))
         .map(|(_, new)| settled_fields(new));
     kept.chain(added).map(Value::Object).collect()
 }

@@ -12,9 +12,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
-
 use crate::meaning::canonical_number;
+use crate::node::{Fields, Node, View};
 
 /// The arrays with ids, and the field that holds it.
 pub(crate) const ID_ARRAYS: [(&str, &str); 6] = [
@@ -54,21 +53,21 @@ pub(crate) enum Id<'a> {
 
 impl<'a> Id<'a> {
     /// The id that a value is, where it can be one.
-    pub(crate) fn of(value: &'a Value) -> Option<Id<'a>> {
-        match value {
-            Value::String(text) => Some(Id::Text(Cow::Borrowed(text))),
-            Value::Number(number) => Some(Id::Number(canonical_number(number.as_str()))),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    pub(crate) fn of<N: Node>(value: &'a N) -> Option<Id<'a>> {
+        match value.view() {
+            View::Text(text) => Some(Id::Text(Cow::Borrowed(text))),
+            View::Number(number) => Some(Id::Number(canonical_number(number))),
+            View::Null | View::Bool(_) | View::Array(_) | View::Object(_) => None,
         }
     }
 }
 
 /// An array whose items are told apart by an id.
-pub(crate) struct Keyed<'a> {
+pub(crate) struct Keyed<'a, N: Node> {
     /// The field that holds it.
     pub(crate) id_field: &'a str,
     /// The items, in their order; those that say nothing are left out.
-    pub(crate) items: Vec<(Id<'a>, &'a Map<String, Value>)>,
+    pub(crate) items: Vec<(Id<'a>, &'a N::Object)>,
 }
 
 /// Whether items that carry `purge: true` are looked at.
@@ -84,7 +83,11 @@ pub(crate) enum Purged {
 /// Reads an array as one with ids, if it is one. Duplicate ids and items without
 /// their id are errors that keep a record from being sent; an array with such is
 /// none with ids here, and is replaced whole.
-pub(crate) fn keyed<'a>(name: &str, items: &'a [Value], purged: Purged) -> Option<Keyed<'a>> {
+pub(crate) fn keyed<'a, N: Node>(
+    name: &str,
+    items: &'a [N],
+    purged: Purged,
+) -> Option<Keyed<'a, N>> {
     if WHOLE_ARRAYS.contains(&name) {
         return None;
     }
@@ -95,7 +98,7 @@ pub(crate) fn keyed<'a>(name: &str, items: &'a [Value], purged: Purged) -> Optio
     let known = id_field;
     let mut keyed = Vec::with_capacity(items.len());
     for item in items {
-        let Value::Object(fields) = item else {
+        let View::Object(fields) = item.view() else {
             if says_nothing(item) {
                 continue;
             }
@@ -111,7 +114,7 @@ pub(crate) fn keyed<'a>(name: &str, items: &'a [Value], purged: Purged) -> Optio
         let Some((field, id)) = found.and_then(|(field, value)| Some((field, Id::of(value)?)))
         else {
             if fields
-                .iter()
+                .each()
                 .all(|(key, value)| is_purge_flag(key, value) || says_nothing(value))
             {
                 continue;
@@ -124,46 +127,61 @@ pub(crate) fn keyed<'a>(name: &str, items: &'a [Value], purged: Purged) -> Optio
         keyed.push((id, fields));
     }
     let id_field = id_field?;
-    let mut seen = HashSet::with_capacity(keyed.len());
-    keyed.iter().all(|(id, _)| seen.insert(id)).then_some(())?;
+    has_no_id_twice(&keyed).then_some(())?;
     Some(Keyed {
         id_field,
         items: keyed,
     })
 }
 
+/// From here on ids are looked up in a set instead of one by one.
+const MANY_IDS: usize = 16;
+
+fn has_no_id_twice<T>(keyed: &[(Id<'_>, T)]) -> bool {
+    if keyed.len() < MANY_IDS {
+        return keyed
+            .iter()
+            .enumerate()
+            .all(|(at, (id, _))| keyed[..at].iter().all(|(other, _)| other != id));
+    }
+    let mut seen = HashSet::with_capacity(keyed.len());
+    keyed.iter().all(|(id, _)| seen.insert(id))
+}
+
 /// The one field of an unknown array's item that is an id by its name.
-fn only_id(fields: &Map<String, Value>) -> Option<(&str, &Value)> {
-    let mut ids = fields
-        .iter()
-        .filter(|(key, value)| key.ends_with("_id") && *key != "worker_id" && !says_nothing(value));
+fn only_id<F: Fields<Node: Node>>(fields: &F) -> Option<(&str, &F::Node)> {
+    let mut ids = fields.each().filter(|(key, value)| {
+        key.ends_with("_id") && *key != "worker_id" && !says_nothing(*value)
+    });
     match (ids.next(), ids.next()) {
-        (Some((key, value)), None) => Some((key, value)),
+        (Some(id), None) => Some(id),
         (None, _) | (_, Some(_)) => None,
     }
 }
 
 /// Whether an object carries `purge: true`, which removes it and all in it.
-pub(crate) fn is_purge(fields: &Map<String, Value>) -> bool {
-    matches!(fields.get(PURGE), Some(Value::Bool(true)))
+pub(crate) fn is_purge<F: Fields<Node: Node>>(fields: &F) -> bool {
+    fields
+        .get(PURGE)
+        .is_some_and(|value| matches!(value.view(), View::Bool(true)))
 }
 
 /// Whether a field is the purge flag, set or not.
-pub(crate) fn is_purge_flag(key: &str, value: &Value) -> bool {
-    key == PURGE && value.is_boolean()
+pub(crate) fn is_purge_flag<N: Node>(key: &str, value: &N) -> bool {
+    key == PURGE && matches!(value.view(), View::Bool(_))
 }
 
 /// Whether a state is the same with and without this value: null, an empty
 /// array, an object left empty, or something that carries `purge: true`.
-pub(crate) fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-        Value::Array(items) => items.iter().all(says_nothing),
-        Value::Object(fields) => {
+pub(crate) fn says_nothing<N: Node>(value: &N) -> bool {
+    match value.view() {
+        View::Null => true,
+        View::Bool(_) | View::Number(_) | View::Text(_) => false,
+        View::Array(items) => items.iter().all(says_nothing),
+        View::Object(fields) => {
             is_purge(fields)
                 || fields
-                    .iter()
+                    .each()
                     .all(|(key, value)| is_purge_flag(key, value) || says_nothing(value))
         }
     }
@@ -171,7 +189,7 @@ pub(crate) fn says_nothing(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

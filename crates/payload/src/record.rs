@@ -19,7 +19,11 @@ pub use fault::{JsonKind, Missing, NotJson, RecordFault};
 use rebuild::rebuild;
 use walk::{Met, Scan, scan_text};
 
+use crate::ids::Purged;
+use crate::meaning::{Normal, hash};
 use crate::shape;
+use crate::skeleton::Skeleton;
+use crate::tree::Tree;
 
 /// A staged payload that can be a child's record: a JSON object with a
 /// `la_child_id`. Whether the rest of it is right is for the rules to say.
@@ -31,6 +35,18 @@ pub struct Record {
     la_child_id: String,
     mis_child_id: Option<String>,
     purge: bool,
+}
+
+/// What a record comes to for whoever keeps account of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Essence {
+    /// As [`crate::meaning_hash`] of the record.
+    pub meaning: [u8; 32],
+    /// Its ids and field names.
+    pub skeleton: Skeleton,
+    /// Whether it has neither a null nor a purge flag anywhere: what is known to have
+    /// the same skeleton has nothing beside it.
+    pub is_plain: bool,
 }
 
 impl fmt::Debug for Record {
@@ -131,6 +147,25 @@ impl Record {
         // same limit of depth, and has refused the only keys that a `Value`
         // treats otherwise than the walk does.
         serde_json::from_str(&self.text).expect("a record's text is JSON")
+    }
+
+    /// What it comes to, from one reading of its text.
+    pub fn essence(&self) -> Essence {
+        let tree = Tree::read(&self.text);
+        // `parse` has refused whatever a tree cannot be read from.
+        let tree = tree.unwrap_or(Tree::Null);
+        let is_plain = tree.is_plain();
+        let normal = Normal::of("", &tree, Purged::Kept);
+        let skeleton = if is_plain {
+            Skeleton::of_normal(normal.as_ref())
+        } else {
+            Skeleton::of_normal(Normal::of("", &tree, Purged::Dropped).as_ref())
+        };
+        Essence {
+            meaning: hash(normal.as_ref(), &tree),
+            skeleton,
+            is_plain,
+        }
     }
 
     /// The record's structure without any value: kinds, lengths in characters and

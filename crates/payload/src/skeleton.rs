@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::delta::{purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::{Fields, Form, Normal, write_text};
+use crate::node;
 
 /// The ids and field names of what the receiver acknowledged of one child.
 ///
@@ -70,10 +71,28 @@ impl Skeleton {
     /// full record. What says nothing, and what carries `purge: true`, is not in
     /// it.
     pub fn of(record: &Value) -> Skeleton {
-        match Normal::of("", record, Purged::Dropped) {
-            Some(normal) => Skeleton::from(&Node::of(&normal).object.unwrap_or_default()),
-            None => Skeleton::default(),
+        Skeleton::of_normal(Normal::of("", record, Purged::Dropped).as_ref())
+    }
+
+    /// The same of a record's normal form, without what carries `purge: true`.
+    pub(crate) fn of_normal<N: node::Node>(normal: Option<&Normal<'_, N>>) -> Skeleton {
+        match normal.map(|normal| &normal.form) {
+            Some(Form::Object(fields)) => {
+                let mut text = String::with_capacity(1024);
+                write_fields(fields, &mut text);
+                Skeleton { text: text.into() }
+            }
+            Some(
+                Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) | Form::Items(_),
+            )
+            | None => Skeleton::default(),
         }
+    }
+
+    /// What [`Skeleton::to_json`] wrote and was kept since. A text that was damaged
+    /// meanwhile is the skeleton of nothing to whatever it is completed or merged with.
+    pub fn kept(text: &str) -> Skeleton {
+        Skeleton { text: text.into() }
     }
 
     /// What the receiver may hold when it holds one of two states and nobody
@@ -246,7 +265,7 @@ fn complete_value(node: &Node<'_>, name: &str, value: &Value) -> Value {
                 Some((before, now)) => {
                     let kept = now.items.iter().map(|(id, fields)| {
                         Value::Object(match before.get(id) {
-                            Some(names) if !is_purge(fields) => complete_fields(names, fields),
+                            Some(names) if !is_purge(*fields) => complete_fields(names, fields),
                             Some(_) | None => without_nulls(fields),
                         })
                     });
@@ -291,6 +310,46 @@ fn id_to_value(id: &Id<'_>) -> Value {
     }
 }
 
+/// As [`write_names`], of a record's own fields: names and ids are in order already, and
+/// each field has one answer.
+fn write_fields<N: node::Node>(fields: &Fields<'_, N>, out: &mut String) {
+    out.push('{');
+    let mut first = true;
+    for (key, value) in fields {
+        if is_purge_flag(key, value.source) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(',');
+        }
+        write_text(key, out);
+        out.push(':');
+        match &value.form {
+            Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => out.push('0'),
+            Form::Object(fields) => write_fields(fields, out),
+            Form::Items(items) => {
+                out.push('[');
+                write_text(items.id_field, out);
+                for item in &items.items {
+                    out.push(',');
+                    write_id(&item.id, out);
+                    out.push(',');
+                    write_fields(&item.fields, out);
+                }
+                out.push(']');
+            }
+        }
+    }
+    out.push('}');
+}
+
+fn write_id(id: &Id<'_>, out: &mut String) {
+    match id {
+        Id::Text(text) => write_text(text, out),
+        Id::Number(number) => out.push_str(number),
+    }
+}
+
 fn write_names(names: &Names<'_>, out: &mut String) {
     out.push('{');
     for (at, (key, node)) in names.iter().enumerate() {
@@ -328,10 +387,7 @@ fn write_node(node: &Node<'_>, out: &mut String) {
         write_text(id_field, out);
         for (id, names) in items {
             out.push(',');
-            match id {
-                Id::Text(text) => write_text(text, out),
-                Id::Number(number) => out.push_str(number),
-            }
+            write_id(id, out);
             out.push(',');
             write_names(names, out);
         }

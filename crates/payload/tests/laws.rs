@@ -4,7 +4,9 @@
 
 mod generated;
 
-use csc_payload::{Fakes, Record, Skeleton, apply, diff, meaning, meaning_hash, purge};
+use csc_payload::{
+    Fakes, Record, Skeleton, apply, diff, meaning, meaning_hash, meaning_hash_of_text, purge,
+};
 use generated::{record, respelled, spaced};
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -43,6 +45,39 @@ proptest! {
             let read: Value = serde_json::from_str(&delta.to_string()).unwrap();
             prop_assert_eq!(meaning(&after(&previous, Some(&read))), meaning(&current));
         }
+    }
+
+    #[test]
+    fn one_reading_of_a_records_text_gives_what_its_value_gives(
+        value in record(), other in record(),
+    ) {
+        let text = value.to_string();
+        prop_assert_eq!(meaning_hash_of_text(&text), Some(meaning_hash(&value)));
+        if let Ok(record) = Record::parse(&text) {
+            let (essence, value) = (record.essence(), record.value());
+            prop_assert_eq!(essence.meaning, meaning_hash(&value));
+            prop_assert_eq!(&essence.skeleton, &Skeleton::of(&value));
+            // What was written down is read back as it was.
+            let kept = Skeleton::kept(essence.skeleton.to_json());
+            prop_assert_eq!(&Skeleton::from_json(kept.to_json()).unwrap(), &essence.skeleton);
+            // What need not be made exact.
+            if essence.is_plain {
+                prop_assert_eq!(essence.skeleton.complete(&value), value.clone());
+                prop_assert_eq!(Skeleton::default().complete(&value), value);
+            }
+            let merged = kept.merge(Skeleton::of(&other));
+            prop_assert_eq!(merged, essence.skeleton.merge(Skeleton::of(&other)));
+        }
+    }
+
+    #[test]
+    fn a_damaged_skeleton_is_that_of_nothing(value in record(), cut in 0usize..200) {
+        let whole = Skeleton::of(&value);
+        let text = whole.to_json();
+        let damaged: String = text.chars().take(cut.min(text.len() - 1)).collect();
+        let kept = Skeleton::kept(&damaged);
+        prop_assert_eq!(kept.complete(&value), Skeleton::default().complete(&value));
+        prop_assert_eq!(kept.merge(whole.clone()), whole);
     }
 
     #[test]
