@@ -2,6 +2,7 @@
 //! record would cost the others, recorded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use csc_message::Message;
@@ -10,13 +11,13 @@ use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Word
 use csc_staging::{
     Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection, StagingStore, Superseded,
 };
-use jiff::civil::DateTime;
 
 use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
-use crate::ledger::{Departed, Departure, Ledger, Settlement};
+use crate::ledger::{Departed, Departure, Ledger, Settled, Settlement};
 use crate::pacing::Pacer;
 use crate::plan::{Form, FormKind, LeadsTo, Prepared, plan_again};
-use crate::prepare::{Unfit, child_of};
+use crate::prepare::child_of;
+use crate::recording::{Recording, UnderWay};
 use crate::report::{Event, Failure, RunReport, Watch};
 use crate::{Mode, NextTry, Reason, RunOptions, Stop};
 
@@ -45,7 +46,7 @@ const UNEXPLAINED_RECORDS: usize = 10;
 
 /// One run's way to the receiver and back into the table.
 pub(crate) struct Delivery<'a> {
-    pub(crate) store: &'a dyn StagingStore,
+    pub(crate) store: Arc<dyn StagingStore>,
     /// What was acknowledged; written to in live mode only.
     pub(crate) ledger: Option<&'a Ledger>,
     pub(crate) client: &'a Client,
@@ -71,6 +72,21 @@ pub(crate) struct State {
     told_again: bool,
     /// Batches that the table has, and the journal does not know of yet.
     pub(crate) recorded: Vec<i64>,
+    /// What was accepted last, as long as the journal does not know it.
+    accepted: Option<Accepted>,
+    /// What is being recorded while the next batch is posted.
+    pub(crate) recording: Option<UnderWay>,
+}
+
+/// A part of a batch that the receiver has taken. Its receipts go into the journal
+/// together with the departure of what goes next, or at once where nothing is ready to
+/// go; only then into the table.
+struct Accepted {
+    /// Its number in the journal.
+    batch: Option<i64>,
+    part: Vec<Prepared>,
+    receipts: Vec<Receipt>,
+    answered: LastAnswer,
 }
 
 /// What the journal says of an answer.
@@ -102,6 +118,8 @@ impl Default for State {
             answered: LastAnswer::default(),
             told_again: false,
             recorded: Vec::new(),
+            accepted: None,
+            recording: None,
         }
     }
 }
@@ -127,41 +145,9 @@ enum Posted {
     },
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
     pub(crate) fn tell(&mut self, event: Event) {
         self.watch.event(event);
-    }
-
-    /// Records rows that cannot go.
-    pub(crate) async fn refuse_unfit(&mut self, unfit: Vec<Unfit>) -> Result<(), End> {
-        let refused = unfit
-            .into_iter()
-            .map(|row| (row.key, row.reason, row.words))
-            .collect();
-        self.record_refused(refused).await
-    }
-
-    /// Records rows of which the receiver holds just what they say.
-    pub(crate) async fn record_unchanged(
-        &mut self,
-        rows: Vec<(RowKey, String, DateTime)>,
-    ) -> Result<(), End> {
-        let outcomes: Vec<Outcome> = rows
-            .into_iter()
-            .map(|(key, receipt, at)| Outcome {
-                key,
-                result: match self.options.mode {
-                    Mode::Live => RowResult::Accepted { receipt, at },
-                    Mode::Testing => RowResult::Tested {
-                        receipt: "simulated: unchanged, nothing to send".into(),
-                    },
-                },
-            })
-            .collect();
-        let recorded = self.record(&outcomes).await?;
-        self.report.unchanged += recorded.len() as u64;
-        self.tell_recorded();
-        Ok(())
     }
 
     /// Posts a batch and records what came of it. The parts of a batch that was taken
@@ -176,7 +162,7 @@ impl Delivery<'_> {
                 push_halves(&mut parts, part);
                 continue;
             }
-            let (mut part, stale) = self.depart(part)?;
+            let (mut part, stale) = self.depart(part).await?;
             if !stale.is_empty() {
                 parts.push(stale);
             }
@@ -190,7 +176,12 @@ impl Delivery<'_> {
             match posted? {
                 Posted::Accepted(receipts) => {
                     accepted = true;
-                    self.record_accepted(part, receipts).await?;
+                    self.state.accepted = Some(Accepted {
+                        batch: self.state.batch,
+                        part,
+                        receipts,
+                        answered: std::mem::take(&mut self.state.answered),
+                    });
                 }
                 Posted::Malformed { named, .. } if !named.is_empty() => {
                     let mut rest = Vec::with_capacity(part.len());
@@ -288,12 +279,12 @@ impl Delivery<'_> {
         if purges.is_empty() {
             return Ok(());
         }
-        let (mut purges, _) = self.depart(purges)?;
+        let (mut purges, _) = self.depart(purges).await?;
         let (posted, in_doubt) = self.post(&purges).await;
         match posted {
             Ok(Posted::Accepted(receipts)) => {
                 self.report.resynced += purges.len() as u64;
-                self.settle_accepted(&purges, &receipts)?;
+                self.settle_purges(&purges, &receipts)?;
                 // The table is not told of it: the records follow.
                 self.state.recorded.extend(self.state.batch);
                 for record in batch.iter_mut() {
@@ -320,17 +311,19 @@ impl Delivery<'_> {
 
     /// The ledger that is written to: none in testing mode, where nothing is
     /// acknowledged.
-    fn written_ledger(&self) -> Option<&Ledger> {
+    fn written_ledger(&self) -> Option<&'a Ledger> {
         match self.options.mode {
             Mode::Live => self.ledger,
             Mode::Testing => None,
         }
     }
 
-    /// Writes down what is about to be posted. Records that were planned by what the
-    /// ledger has left behind since are planned anew, and come back apart.
-    fn depart(&mut self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
+    /// Writes down what was accepted last and what is about to be posted, in one step, and
+    /// has the former recorded meanwhile. Records that were planned by what the ledger has
+    /// left behind since are planned anew, and come back apart.
+    async fn depart(&mut self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
         let Some(ledger) = self.written_ledger() else {
+            self.settle_accepted().await?;
             return Ok((part, Vec::new()));
         };
         let may_become: Vec<_> = part.iter().map(Prepared::may_become).collect();
@@ -347,8 +340,15 @@ impl Delivery<'_> {
                 may_become,
             })
             .collect();
-        let Departed { batch, revisions } =
-            ledger.depart(&self.options.run_id, &departures, &self.state.recorded)?;
+        let accepted = self.state.accepted.take();
+        let settled = accepted.as_ref().and_then(Accepted::settled);
+        let Departed { batch, revisions } = ledger.depart(
+            &self.options.run_id,
+            settled.as_ref(),
+            &departures,
+            &self.state.recorded,
+        )?;
+        drop(settled);
         let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
         for (mut record, revision) in part.into_iter().zip(revisions) {
             match revision {
@@ -374,6 +374,9 @@ impl Delivery<'_> {
         self.state.recorded.clear();
         self.state.answered = LastAnswer::default();
         self.state.told_again = false;
+        if let Some(accepted) = accepted {
+            self.record_accepted(accepted).await?;
+        }
         for record in going.iter().filter(|record| record.goes_again()) {
             tracing::warn!(
                 row = record.key.id(),
@@ -429,7 +432,11 @@ impl Delivery<'_> {
         if answered.words.is_empty() {
             answered.words = "not posted";
         }
-        ledger.settle(batch, &answered, &settlements)?;
+        ledger.settle(&Settled {
+            batch,
+            answered,
+            settlements,
+        })?;
         let children: Vec<&str> = part.iter().map(|r| r.child.as_str()).collect();
         let known = ledger.look_up(&children)?;
         for record in part {
@@ -438,28 +445,79 @@ impl Delivery<'_> {
         Ok(())
     }
 
-    fn settle_accepted(&self, part: &[Prepared], receipts: &[Receipt]) -> Result<(), End> {
+    /// Writes down the receipts of purges that went before their records.
+    fn settle_purges(&self, purges: &[Prepared], receipts: &[Receipt]) -> Result<(), End> {
         let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
             return Ok(());
         };
-        let settlements: Vec<(&str, Settlement)> = part
+        Ok(ledger.settle(&Settled {
+            batch,
+            answered: self.state.answered.as_event(ACCEPTED),
+            settlements: accepted_settlements(purges, receipts),
+        })?)
+    }
+
+    /// Writes down what was accepted last, and has it recorded.
+    pub(crate) async fn settle_accepted(&mut self) -> Result<(), End> {
+        let Some(accepted) = self.state.accepted.take() else {
+            return Ok(());
+        };
+        if let Some(ledger) = self.written_ledger()
+            && let Some(settled) = accepted.settled()
+        {
+            ledger.settle(&settled)?;
+        }
+        self.record_accepted(accepted).await
+    }
+
+    /// Brings what was accepted into the table, also where the run ends for another reason.
+    pub(crate) async fn close(&mut self) -> Result<(), End> {
+        let settled = self.settle_accepted().await;
+        let recorded = self.finish_recording().await;
+        settled.and(recorded)
+    }
+
+    async fn record_accepted(&mut self, accepted: Accepted) -> Result<(), End> {
+        let Accepted {
+            batch,
+            part,
+            receipts,
+            ..
+        } = accepted;
+        let live = self.options.mode == Mode::Live;
+        for record in &part {
+            if record.may_leave_remains {
+                self.report.may_leave_remains.add(record.key.id());
+            }
+        }
+        let purges = part
             .iter()
+            .filter(|record| record.kind() == FormKind::Purge)
+            .count();
+        let outcomes = part
+            .into_iter()
             .zip(receipts)
-            .map(|(record, receipt)| {
-                let receipt = (receipt.uuid.clone(), receipt.at);
-                let settlement = match &record.leads_to {
-                    LeadsTo::Record { meaning, .. } => Settlement::Record {
-                        meaning: *meaning,
-                        skeleton: record.may_become(),
-                        receipt,
-                        may_have_remains: record.may_leave_remains,
+            .map(|(record, Receipt { uuid, at })| Outcome {
+                key: record.key,
+                result: match record.leads_to {
+                    _ if !live => RowResult::Tested {
+                        receipt: format!("simulated {uuid}"),
                     },
-                    LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
-                };
-                (record.child.as_str(), settlement)
+                    LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
+                    LeadsTo::Nothing { record, hash } => RowResult::Purged {
+                        receipt: uuid,
+                        at,
+                        record,
+                        hash,
+                    },
+                },
             })
             .collect();
-        Ok(ledger.settle(batch, &self.state.answered.as_event(ACCEPTED), &settlements)?)
+        let what = Recording::Accepted {
+            batch,
+            purges: purges as u64,
+        };
+        self.record(outcomes, what).await
     }
 
     /// Records what an earlier run sent and could not record, from the journal.
@@ -546,6 +604,11 @@ impl Delivery<'_> {
         loop {
             if !self.pacer.turn(&mut self.stop).await {
                 return Err(End::Interrupted);
+            }
+            // What is in the table by now is told of, and what kept it out ends the run
+            // before more is posted.
+            if self.state.recording.as_ref().is_some_and(UnderWay::is_done) {
+                self.finish_recording().await?;
             }
             let answer = match self.client.submit(body.clone(), part.len()).await {
                 Ok(answer) => answer,
@@ -698,62 +761,6 @@ impl Delivery<'_> {
         }
     }
 
-    async fn record_accepted(
-        &mut self,
-        part: Vec<Prepared>,
-        receipts: Vec<Receipt>,
-    ) -> Result<(), End> {
-        self.settle_accepted(&part, &receipts)?;
-        let live = self.options.mode == Mode::Live;
-        for record in &part {
-            if record.may_leave_remains {
-                self.report.may_leave_remains.add(record.key.id());
-            }
-        }
-        let purges = part
-            .iter()
-            .filter(|record| record.kind() == FormKind::Purge)
-            .count();
-        let outcomes: Vec<Outcome> = part
-            .into_iter()
-            .zip(receipts)
-            .map(|(record, Receipt { uuid, at })| Outcome {
-                key: record.key,
-                result: match record.leads_to {
-                    _ if !live => RowResult::Tested {
-                        receipt: format!("simulated {uuid}"),
-                    },
-                    LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
-                    LeadsTo::Nothing { record, hash } => RowResult::Purged {
-                        receipt: uuid,
-                        at,
-                        record,
-                        hash,
-                    },
-                },
-            })
-            .collect();
-        match self.record(&outcomes).await {
-            Ok(recorded) => {
-                self.state.recorded.extend(self.state.batch);
-                self.report.accepted += recorded.len() as u64;
-                self.report.purged += purges as u64;
-                self.tell_recorded();
-                Ok(())
-            }
-            Err(end) => {
-                for outcome in &outcomes {
-                    self.report.unrecorded.add(outcome.key.id());
-                }
-                tracing::error!(
-                    rows = ?outcomes.iter().map(|o| o.key.id()).collect::<Vec<_>>(),
-                    "accepted by the receiver, but not recorded in the table"
-                );
-                Err(end)
-            }
-        }
-    }
-
     /// A refused record goes again in its next form, where it has one (a delta as the
     /// full record, that as the plain one); otherwise its row is refused. Gives how many
     /// rows were refused.
@@ -781,73 +788,40 @@ impl Delivery<'_> {
         self.record_refused(finally).await?;
         Ok(count)
     }
+}
 
-    async fn refuse_all(
-        &mut self,
-        part: Vec<Prepared>,
-        reason: Reason,
-        words: &str,
-    ) -> Result<(), End> {
-        let refused = part
-            .into_iter()
-            .map(|record| (record.key, reason, words.to_string()))
-            .collect();
-        self.record_refused(refused).await
+impl Accepted {
+    /// For the journal, where it knows of the part's departure.
+    fn settled(&self) -> Option<Settled<'_>> {
+        Some(Settled {
+            batch: self.batch?,
+            answered: self.answered.as_event(ACCEPTED),
+            settlements: accepted_settlements(&self.part, &self.receipts),
+        })
     }
+}
 
-    async fn record_refused(&mut self, rows: Vec<(RowKey, Reason, String)>) -> Result<(), End> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut reasons = BTreeMap::new();
-        let outcomes: Vec<Outcome> = rows
-            .into_iter()
-            .map(|(key, reason, words)| {
-                reasons.insert(key.id(), reason);
-                Outcome {
-                    key,
-                    result: RowResult::Refused { reason: words },
-                }
-            })
-            .collect();
-        for id in self.record(&outcomes).await? {
-            if let Some(reason) = reasons.get(&id) {
-                tracing::warn!(row = id, "refused: {}", reason.words());
-                self.report.refused.entry(*reason).or_default().add(id);
-            }
-        }
-        self.tell_recorded();
-        Ok(())
-    }
-
-    /// Records outcomes, and notes the rows that changed meanwhile.
-    async fn record(&mut self, outcomes: &[Outcome]) -> Result<Vec<i64>, End> {
-        if outcomes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let recorded = self.store.record(outcomes).await.map_err(Message::from)?;
-        if recorded.len() < outcomes.len() {
-            let found: std::collections::HashSet<i64> = recorded.iter().copied().collect();
-            for outcome in outcomes {
-                let id = outcome.key.id();
-                if !found.contains(&id) {
-                    tracing::info!(row = id, "changed while it was under way");
-                    self.report.changed.add(id);
-                }
-            }
-        }
-        Ok(recorded)
-    }
-
-    fn tell_recorded(&mut self) {
-        let event = Event::Recorded {
-            posts: self.report.posts,
-            done: self.report.done(),
-            accepted: self.report.accepted,
-            refused: self.report.refused_count(),
-        };
-        self.tell(event);
-    }
+/// What the receiver holds now that it has taken these.
+fn accepted_settlements<'a>(
+    part: &'a [Prepared],
+    receipts: &[Receipt],
+) -> Vec<(&'a str, Settlement)> {
+    part.iter()
+        .zip(receipts)
+        .map(|(record, receipt)| {
+            let receipt = (receipt.uuid.clone(), receipt.at);
+            let settlement = match &record.leads_to {
+                LeadsTo::Record { meaning, .. } => Settlement::Record {
+                    meaning: *meaning,
+                    skeleton: record.may_become(),
+                    receipt,
+                    may_have_remains: record.may_leave_remains,
+                },
+                LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
+            };
+            (record.child.as_str(), settlement)
+        })
+        .collect()
 }
 
 /// What the journal says of an answer: no word of the receiver's, which may quote a child.

@@ -15,7 +15,7 @@ use csc_payload::Skeleton;
 use csc_staging::RowKey;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use crate::RunOptions;
 use crate::events::{self, Answered, Leaving, RunEntry, Unrecorded};
@@ -73,6 +73,15 @@ pub(crate) struct Departed {
     /// Each record's new revision, or `None` where the ledger has moved on since it was
     /// planned: such a record must not be posted as it is.
     pub(crate) revisions: Vec<Option<i64>>,
+}
+
+/// What came of a batch.
+pub(crate) struct Settled<'a> {
+    /// Its number in the journal.
+    pub(crate) batch: i64,
+    pub(crate) answered: Answered<'a>,
+    /// What that means for each of its children, in the order of its records.
+    pub(crate) settlements: Vec<(&'a str, Settlement)>,
 }
 
 /// What came of a departure.
@@ -147,16 +156,20 @@ impl Ledger {
         })
     }
 
-    /// Writes down what is about to be posted, before it is, and which batches the table
-    /// has since the last time.
+    /// Writes down what came of the batch before, what is about to be posted, before it is,
+    /// and which batches the table has since the last time: all in one transaction.
     pub(crate) fn depart(
         &self,
         run_id: &str,
+        settled: Option<&Settled<'_>>,
         departures: &[Departure<'_>],
         recorded: &[i64],
     ) -> Result<Departed, Message> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
+            if let Some(settled) = settled {
+                self.settle_within(&transaction, settled)?;
+            }
             let mut revisions = Vec::with_capacity(departures.len());
             {
                 let mut read = transaction.prepare_cached(&format!(
@@ -177,7 +190,9 @@ impl Ledger {
                         continue;
                     }
                     let (revision, doubt) = now.unwrap_or_default();
-                    let doubt = skeleton_of(doubt.as_deref())
+                    let doubt = doubt
+                        .as_deref()
+                        .map(Skeleton::kept)
                         .unwrap_or_default()
                         .merge(departure.may_become.clone());
                     write.execute((
@@ -212,27 +227,39 @@ impl Ledger {
         })
     }
 
-    /// Writes down what came of a batch, and what that means for each of its children, in
-    /// the order of its records.
-    pub(crate) fn settle(
-        &self,
-        batch: i64,
-        answered: &Answered<'_>,
-        settlements: &[(&str, Settlement)],
-    ) -> Result<(), Message> {
+    /// Writes down what came of a batch.
+    pub(crate) fn settle(&self, settled: &Settled<'_>) -> Result<(), Message> {
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            events::answer(&transaction, batch, answered)?;
-            let receipts = settlements.iter().filter_map(|(_, settlement)| match settlement {
+            self.settle_within(&transaction, settled)?;
+            transaction.commit()
+        })
+    }
+
+    fn settle_within(
+        &self,
+        transaction: &Transaction<'_>,
+        settled: &Settled<'_>,
+    ) -> rusqlite::Result<()> {
+        let Settled {
+            batch,
+            answered,
+            settlements,
+        } = settled;
+        let batch = *batch;
+        events::answer(transaction, batch, answered)?;
+        let receipts = settlements
+            .iter()
+            .filter_map(|(_, settlement)| match settlement {
                 Settlement::Record { receipt, .. } | Settlement::Purged { receipt } => {
                     Some((receipt.0.as_str(), receipt.1))
                 }
                 Settlement::NotTaken { .. } => None,
             });
-            events::receipts(&transaction, batch, receipts)?;
-            for (child, settlement) in settlements {
-                let key = (&self.endpoint, &self.la_code, child);
-                match settlement {
+        events::receipts(transaction, batch, receipts)?;
+        for (child, settlement) in settlements {
+            let key = (&self.endpoint, &self.la_code, child);
+            match settlement {
                     Settlement::Record {
                         meaning,
                         skeleton,
@@ -276,21 +303,20 @@ impl Ledger {
                             in_doubt.as_ref().map(Skeleton::to_json),
                         ))?,
                 };
-            }
-            // A child of which nothing was ever acknowledged, and nothing is in doubt any
-            // more, is not known again.
-            for (child, settlement) in settlements {
-                if let Settlement::NotTaken { in_doubt: None } = settlement {
-                    transaction
-                        .prepare_cached(&format!(
-                            "DELETE FROM held_child WHERE {WHOSE} AND la_child_id = ?3
+        }
+        // A child of which nothing was ever acknowledged, and nothing is in doubt any
+        // more, is not known again.
+        for (child, settlement) in settlements {
+            if let Settlement::NotTaken { in_doubt: None } = settlement {
+                transaction
+                    .prepare_cached(&format!(
+                        "DELETE FROM held_child WHERE {WHOSE} AND la_child_id = ?3
                              AND meaning IS NULL AND receipt IS NULL"
-                        ))?
-                        .execute((&self.endpoint, &self.la_code, child))?;
-                }
+                    ))?
+                    .execute((&self.endpoint, &self.la_code, child))?;
             }
-            transaction.commit()
-        })
+        }
+        Ok(())
     }
 
     /// A run that begins now.
@@ -412,18 +438,12 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
         last: match last {
             Some(meaning) => Acknowledged::Record {
                 meaning,
-                skeleton: skeleton_of(skeleton.as_deref()).unwrap_or_default(),
+                skeleton: skeleton.as_deref().map(Skeleton::kept).unwrap_or_default(),
             },
             None => Acknowledged::Nothing,
         },
         receipt: receipt.zip(at.and_then(|at| at.parse().ok())),
-        in_doubt: skeleton_of(doubt.as_deref()),
+        in_doubt: doubt.as_deref().map(Skeleton::kept),
         may_have_remains: row.get(6)?,
     })
-}
-
-/// A skeleton that can't be read says nothing: the full record goes, as it would for a
-/// child that the ledger does not know.
-fn skeleton_of(text: Option<&str>) -> Option<Skeleton> {
-    text.map(|text| Skeleton::from_json(text).unwrap_or_default())
 }

@@ -12,6 +12,7 @@ mod pacing;
 mod plan;
 mod prepare;
 mod reader;
+mod recording;
 mod report;
 mod retry;
 mod run;

@@ -6,7 +6,7 @@
 //! stubs and nulls for what was acknowledged before and is gone now (the reference's
 //! `payload.md`, "Full records, and what is no longer in them").
 
-use csc_payload::{Record, Skeleton, diff, meaning_hash, purge};
+use csc_payload::{Essence, Record, Skeleton, diff, meaning_hash, meaning_hash_of_text, purge};
 use csc_staging::RowKey;
 use jiff::civil::DateTime;
 use serde_json::Value;
@@ -116,8 +116,8 @@ pub(crate) enum Plan {
 pub(crate) struct Sources<'a> {
     pub(crate) key: RowKey,
     pub(crate) record: &'a Record,
-    /// `previous_json_payload`, where it is a JSON object.
-    pub(crate) previous: Option<Value>,
+    /// `previous_json_payload`: read only where the plan depends on it.
+    pub(crate) previous: Option<&'a str>,
     /// `api_response`.
     pub(crate) response: Option<&'a str>,
     pub(crate) held: Option<&'a Held>,
@@ -132,9 +132,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         response,
         held,
     } = sources;
-    let current = record.value();
-    let meaning = meaning_hash(&current);
-    let skeleton = Skeleton::of(&current);
+    let essence = record.essence();
     let plain = Form {
         kind: FormKind::Full,
         text: record.text().to_string(),
@@ -142,9 +140,12 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
     };
     let foreign = is_foreign(response, held);
     let remains = foreign || held.is_some_and(|held| held.may_have_remains);
-    let was_sent = previous.as_ref().is_some_and(|p| !says_purge(p)) || is_uuid(response);
+    let was_sent = || {
+        let was_record = || object(previous).is_some_and(|previous| !says_purge(&previous));
+        is_uuid(response) || was_record()
+    };
     let (mut forms, may_leave_remains) = match held {
-        None => (vec![plain], was_sent),
+        None => (vec![plain], was_sent()),
         Some(held) => match (&held.last, &held.in_doubt) {
             (
                 Acknowledged::Record {
@@ -154,7 +155,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                 None,
             ) if !foreign => {
                 if payloads == Payloads::Deltas {
-                    if *last == meaning
+                    if *last == essence.meaning
                         && !(resync && remains)
                         && let Some((receipt, at)) = &held.receipt
                     {
@@ -165,19 +166,20 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                         };
                     }
                     let delta = previous
-                        .as_ref()
-                        .filter(|previous| meaning_hash(previous) == *last)
-                        .and_then(|previous| diff(Some(previous), &current))
+                        .filter(|previous| meaning_hash_of_text(previous) == Some(*last))
+                        .and_then(|previous| object(Some(previous)))
+                        .and_then(|previous| diff(Some(&previous), &record.value()))
                         .map(|delta| Form {
                             kind: FormKind::Delta,
                             text: delta.to_string(),
                             beside: None,
                         });
                     let mut forms: Vec<Form> = delta.into_iter().collect();
-                    forms.extend(full_forms(&current, plain, known, true));
+                    forms.extend(full_forms(record, &essence, plain, known, true));
                     (forms, remains)
                 } else {
-                    (full_forms(&current, plain, known, exact(payloads)), false)
+                    let exact = exact(payloads);
+                    (full_forms(record, &essence, plain, known, exact), false)
                 }
             }
             (Acknowledged::Nothing, None) => (vec![plain], remains),
@@ -188,7 +190,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                 };
                 let known = known.merge(in_doubt.clone().unwrap_or_default());
                 (
-                    full_forms(&current, plain, &known, exact(payloads)),
+                    full_forms(record, &essence, plain, &known, exact(payloads)),
                     remains,
                 )
             }
@@ -206,10 +208,13 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         child: record.la_child_id().to_string(),
         form,
         fallbacks: forms,
-        leads_to: LeadsTo::Record { meaning, skeleton },
+        leads_to: LeadsTo::Record {
+            meaning: essence.meaning,
+            skeleton: essence.skeleton,
+        },
         revision: held.map(|held| held.revision),
         in_doubt: held.and_then(|held| held.in_doubt.clone()),
-        purge_first: (resync && may_leave_remains).then(|| purge(&current).to_string()),
+        purge_first: (resync && may_leave_remains).then(|| purge(&record.value()).to_string()),
         may_leave_remains,
     }))
 }
@@ -239,8 +244,8 @@ pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepare
     if let Some(doubt) = &prepared.in_doubt {
         known = known.merge(doubt.clone());
     }
-    let mut forms = match serde_json::from_str(&plain.text) {
-        Ok(current) => full_forms(&current, plain.clone(), &known, true),
+    let mut forms = match Record::parse(&plain.text) {
+        Ok(record) => full_forms(&record, &record.essence(), plain.clone(), &known, true),
         Err(_) => vec![plain.clone()],
     };
     forms.reverse();
@@ -253,7 +258,7 @@ pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepare
 pub(crate) fn plan_deletion(
     key: RowKey,
     child: &Record,
-    previous: Option<&Value>,
+    previous: Option<&str>,
     response: Option<&str>,
     held: Option<&Held>,
 ) -> Plan {
@@ -263,7 +268,7 @@ pub(crate) fn plan_deletion(
                 || held.in_doubt.is_some()
                 || is_foreign(response, Some(held))
         }
-        None => previous.is_some_and(|previous| !says_purge(previous)),
+        None => object(previous).is_some_and(|previous| !says_purge(&previous)),
     };
     if !holds {
         return Plan::NothingHeld { key };
@@ -292,9 +297,19 @@ pub(crate) fn plan_deletion(
 
 /// The full record: exact, and the plain one behind it. What was known may stay beside
 /// the plain one.
-fn full_forms(current: &Value, plain: Form, known: &Skeleton, exact: bool) -> Vec<Form> {
-    let completed = known.complete(current);
-    if completed == *current {
+fn full_forms(
+    record: &Record,
+    essence: &Essence,
+    plain: Form,
+    known: &Skeleton,
+    exact: bool,
+) -> Vec<Form> {
+    if essence.is_plain && (known.is_empty() || *known == essence.skeleton) {
+        return vec![plain];
+    }
+    let current = record.value();
+    let completed = known.complete(&current);
+    if completed == current {
         return vec![plain];
     }
     let plain = Form {
@@ -340,7 +355,14 @@ fn is_uuid(response: Option<&str>) -> bool {
     })
 }
 
+/// A text as a JSON object, where it is one.
+fn object(text: Option<&str>) -> Option<Value> {
+    serde_json::from_str::<Value>(text?)
+        .ok()
+        .filter(Value::is_object)
+}
+
 /// Whether a previous payload is itself a purge.
-pub(crate) fn says_purge(previous: &Value) -> bool {
+fn says_purge(previous: &Value) -> bool {
     previous.get("purge").and_then(Value::as_bool) == Some(true)
 }

@@ -6,7 +6,6 @@ use csc_payload::finding::Severity;
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
 use csc_staging::{RowKey, Selection, StagedRow};
-use serde_json::Value;
 
 use crate::RunOptions;
 use crate::ledger::Ledger;
@@ -129,7 +128,7 @@ pub(crate) enum Ready {
 struct Opened {
     key: RowKey,
     record: Record,
-    previous: Option<Value>,
+    previous: Option<String>,
     response: Option<String>,
 }
 
@@ -168,7 +167,7 @@ pub(crate) fn prepare(
                         Sources {
                             key: row.key,
                             record: &row.record,
-                            previous: row.previous,
+                            previous: row.previous.as_deref(),
                             response: row.response.as_deref(),
                             held,
                         },
@@ -178,7 +177,7 @@ pub(crate) fn prepare(
                     Pass::Deletions => plan_deletion(
                         row.key,
                         &row.record,
-                        row.previous.as_ref(),
+                        row.previous.as_deref(),
                         row.response.as_deref(),
                         held,
                     ),
@@ -244,14 +243,13 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
     Ok(Opened {
         key: row.key,
         record,
-        previous: object(row.previous.as_deref()),
+        previous: row.previous,
         response: row.response,
     })
 }
 
 /// The child of a deleted row is named by its payload, or by the one before.
 fn open_deletion(row: StagedRow) -> Option<Opened> {
-    let previous = object(row.previous.as_deref());
     let record = record_of_deleted(&row);
     if record.is_none() {
         tracing::warn!(
@@ -262,7 +260,7 @@ fn open_deletion(row: StagedRow) -> Option<Opened> {
     Some(Opened {
         key: row.key,
         record: record?,
-        previous,
+        previous: row.previous,
         response: row.response,
     })
 }
@@ -277,10 +275,4 @@ fn record_of_deleted(row: &StagedRow) -> Option<Record> {
 pub(crate) fn child_of(row: StagedRow) -> Option<(RowKey, Record)> {
     let record = record_of_deleted(&row)?;
     Some((row.key, record))
-}
-
-fn object(text: Option<&str>) -> Option<Value> {
-    serde_json::from_str::<Value>(text?)
-        .ok()
-        .filter(Value::is_object)
 }

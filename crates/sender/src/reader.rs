@@ -1,7 +1,9 @@
 //! Rows become batches while the batch before is under way.
 
+use std::sync::Arc;
+
 use csc_message::Message;
-use csc_staging::{PageLimits, PageRequest, RowKey};
+use csc_staging::{PageLimits, PageRequest, RowKey, StagedRow, Superseded};
 use jiff::civil::DateTime;
 use tokio::sync::mpsc;
 
@@ -10,11 +12,15 @@ use crate::prepare::{Pass, Ready, Unfit, prepare};
 use crate::{Run, RunOptions};
 
 /// One page: large enough that a table is read in few queries, small enough that
-/// memory stays flat whatever the size of a record.
+/// memory stays flat whatever the size of a record. The next one is read while one is
+/// prepared.
 const PAGE: PageLimits = PageLimits {
-    rows: 3000,
-    bytes: 8 * 1024 * 1024,
+    rows: 1000,
+    bytes: 3 * 1024 * 1024,
 };
+
+/// The rows of the first page: the first batch need not wait for a whole one.
+const FIRST_PAGE: u32 = 100;
 
 /// What one step of the run works on.
 #[derive(Default)]
@@ -59,39 +65,75 @@ impl Batch {
 type Sender = mpsc::Sender<Result<Batch, Message>>;
 
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
-/// At most one waits, one is being made, and one page is held.
+/// At most one waits, one is being made, and two pages are held.
 pub(crate) fn start(
     run: Run,
     pass: Pass,
     limit: Option<u64>,
+    superseded: Arc<Superseded>,
 ) -> mpsc::Receiver<Result<Batch, Message>> {
     let (sender, batches) = mpsc::channel(1);
+    let (pages_out, pages) = mpsc::channel(1);
+    let reading = run.clone();
     tokio::spawn(async move {
-        if let Err(error) = read(&run, pass, limit, &sender).await {
+        if let Err(error) = read(&reading, pass, limit, &superseded, &pages_out).await {
             // Nobody listens any more when the run has ended.
+            let _ = pages_out.send(Err(error)).await;
+        }
+    });
+    tokio::spawn(async move {
+        if let Err(error) = make_batches(&run, pass, pages, &sender).await {
             let _ = sender.send(Err(error)).await;
         }
     });
     batches
 }
 
-async fn read(run: &Run, pass: Pass, limit: Option<u64>, sender: &Sender) -> Result<(), Message> {
-    let superseded = run.store.superseded().await?;
+type Page = Result<Vec<StagedRow>, Message>;
+
+async fn read(
+    run: &Run,
+    pass: Pass,
+    limit: Option<u64>,
+    superseded: &Superseded,
+    pages: &mpsc::Sender<Page>,
+) -> Result<(), Message> {
     let mut after = i64::MIN;
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut batch = Batch::default();
+    let mut rows = FIRST_PAGE;
     while left > 0 {
-        let rows = PAGE.rows.min(u32::try_from(left).unwrap_or(u32::MAX));
+        // Not before there is room for it: no more pages are held than that.
+        let Ok(room) = pages.reserve().await else {
+            return Ok(());
+        };
         let request = PageRequest {
             selection: pass.selection(),
             after,
-            limits: PageLimits { rows, ..PAGE },
+            limits: PageLimits {
+                rows: rows.min(u32::try_from(left).unwrap_or(u32::MAX)),
+                ..PAGE
+            },
             with_previous: pass != Pass::Records || run.options.needs_previous(),
         };
-        let mut page = run.store.page(request, &superseded).await?;
+        let page = run.store.page(request, superseded).await?;
         let Some(last) = page.last() else { break };
         after = last.key.id();
         left -= page.len() as u64;
+        rows = PAGE.rows;
+        room.send(Ok(page));
+    }
+    Ok(())
+}
+
+async fn make_batches(
+    run: &Run,
+    pass: Pass,
+    mut pages: mpsc::Receiver<Page>,
+    sender: &Sender,
+) -> Result<(), Message> {
+    let mut batch = Batch::default();
+    while let Some(page) = pages.recv().await {
+        let mut page = page?;
         while !page.is_empty() {
             let rest = page.split_off(run.options.batch_size.min(page.len()));
             let chunk = std::mem::replace(&mut page, rest);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
-use csc_staging::{RowKey, Selection, StagingStore};
+use csc_staging::{RowKey, Selection, StagingStore, Superseded};
 
 use crate::deliver::{Delivery, End, State, no_way_through};
 use crate::events::{ACCEPTED, Answered, UNKNOWN};
@@ -41,7 +41,7 @@ impl Run {
     pub async fn send(&self, client: &Client, stop: Stop, watch: &mut dyn Watch) -> RunReport {
         let begun = Instant::now();
         let mut delivery = Delivery {
-            store: &*self.store,
+            store: Arc::clone(&self.store),
             ledger: self.ledger.as_ref(),
             client,
             options: &self.options,
@@ -52,9 +52,10 @@ impl Run {
             state: State::default(),
         };
         let end = self.send_all(&mut delivery, stop).await;
+        let closed = delivery.close().await;
         let recorded = std::mem::take(&mut delivery.state.recorded);
         let mut report = delivery.report;
-        match end {
+        match end.and(closed) {
             Ok(()) => {}
             Err(End::Interrupted) => report.interrupted = true,
             Err(End::Because(message)) => report.ended_by = Some(message),
@@ -74,26 +75,61 @@ impl Run {
         self.store.lock().await.map_err(Message::from)?;
         self.begin()?;
         delivery.catch_up().await?;
-        let (purges, nothing_held) = self.count_purges().await?;
+        // Whoever has nothing to do does not look for children with several rows.
+        let none = Arc::default();
+        let deleted = self.count(Selection::Deletions, &none).await?;
+        let mut superseded = none;
+        if deleted > 0
+            || self.options.resync
+            || self.count(Selection::Records, &superseded).await? > 0
+        {
+            superseded = self.superseded().await?;
+        }
+        let (purges, nothing_held) = match deleted {
+            0 => (0, RowList::default()),
+            _ => self.count_purges(&superseded).await?,
+        };
         delivery.report.nothing_held = nothing_held;
         let limit = self.options.limit.unwrap_or(u64::MAX);
-        delivery.report.eligible = (self.count_records().await? + purges).min(limit);
+        let records = self.count(Selection::Records, &superseded).await?;
+        delivery.report.eligible = (records + purges).min(limit);
         self.check_purges(purges)?;
         if self.options.resync {
-            self.deliver_all(delivery, Pass::Resync, self.options.limit, &stop)
-                .await?;
+            self.deliver_all(
+                delivery,
+                Pass::Resync,
+                self.options.limit,
+                &superseded,
+                &stop,
+            )
+            .await?;
             let resynced = delivery.report.done();
-            delivery.report.eligible = (resynced + self.count_records().await? + purges).min(limit);
+            superseded = self.superseded().await?;
+            let records = self.count(Selection::Records, &superseded).await?;
+            delivery.report.eligible = (resynced + records + purges).min(limit);
         }
         let eligible = delivery.report.eligible;
         delivery.tell(Event::Begun { eligible });
         // Purges first: where a child has moved to another row, its record comes after.
         if purges > 0 {
-            self.deliver_all(delivery, Pass::Deletions, self.options.limit, &stop)
-                .await?;
+            self.deliver_all(
+                delivery,
+                Pass::Deletions,
+                self.options.limit,
+                &superseded,
+                &stop,
+            )
+            .await?;
+            // A child that was deleted since has had its purge: an older row of its is not
+            // to follow.
+            superseded = self.superseded().await?;
         }
         let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
-        self.deliver_all(delivery, Pass::Records, left, &stop).await
+        if records == 0 && !self.options.resync {
+            return Ok(());
+        }
+        self.deliver_all(delivery, Pass::Records, left, &superseded, &stop)
+            .await
     }
 
     /// Writes down that the run begins: before anything is sent, and only once it has the
@@ -110,37 +146,53 @@ impl Run {
         delivery: &mut Delivery<'_>,
         pass: Pass,
         limit: Option<u64>,
+        superseded: &Arc<Superseded>,
         stop: &Stop,
     ) -> Result<(), End> {
         let mut stop = stop.clone();
-        let mut batches = reader::start(self.clone(), pass, limit);
+        let mut batches = reader::start(self.clone(), pass, limit, Arc::clone(superseded));
         loop {
-            // A stop between two batches is not kept waiting by a slow query.
-            let batch = tokio::select! {
-                biased;
-                () = stop.wait() => return Err(End::Interrupted),
-                batch = batches.recv() => batch,
+            if stop.asked() {
+                return Err(End::Interrupted);
+            }
+            let batch = match batches.try_recv().ok() {
+                Some(batch) => Some(batch),
+                None => {
+                    // Nothing departs now: what was accepted does not wait for it.
+                    delivery.settle_accepted().await?;
+                    // A stop between two batches is not kept waiting by a slow query.
+                    tokio::select! {
+                        biased;
+                        () = stop.wait() => return Err(End::Interrupted),
+                        batch = batches.recv() => batch,
+                    }
+                }
             };
-            let Some(batch) = batch else { return Ok(()) };
+            let Some(batch) = batch else {
+                return delivery.close().await;
+            };
             let batch = batch?;
             delivery.refuse_unfit(batch.unfit).await?;
-            if !batch.unchanged.is_empty() {
-                delivery.record_unchanged(batch.unchanged).await?;
-            }
+            delivery.record_unchanged(batch.unchanged).await?;
             if !batch.records.is_empty() {
                 delivery.deliver(batch.records).await?;
             }
         }
     }
 
-    async fn count_records(&self) -> Result<u64, Message> {
-        Ok(self.store.count(Selection::Records).await?)
+    async fn count(&self, selection: Selection, superseded: &Superseded) -> Result<u64, Message> {
+        Ok(self.store.count(selection, superseded).await?)
+    }
+
+    async fn superseded(&self) -> Result<Arc<Superseded>, Message> {
+        Ok(Arc::new(self.store.superseded().await?))
     }
 
     /// How many purges would go, and the deleted rows of whose children nothing is held.
-    async fn count_purges(&self) -> Result<(u64, RowList), Message> {
+    async fn count_purges(&self, superseded: &Arc<Superseded>) -> Result<(u64, RowList), Message> {
         let (mut purges, mut nothing_held) = (0, RowList::default());
-        let mut batches = reader::start(self.clone(), Pass::Deletions, None);
+        let mut batches =
+            reader::start(self.clone(), Pass::Deletions, None, Arc::clone(superseded));
         while let Some(batch) = batches.recv().await {
             let batch = batch?;
             purges += batch.records.len() as u64;
@@ -189,7 +241,8 @@ impl Run {
                 .options
                 .limit
                 .map(|limit| limit.saturating_sub(preview.purges));
-            let mut batches = reader::start(self.clone(), pass, limit);
+            let superseded = self.superseded().await?;
+            let mut batches = reader::start(self.clone(), pass, limit, superseded);
             while let Some(batch) = batches.recv().await {
                 preview.add(batch?, pass);
             }
@@ -205,7 +258,9 @@ impl Run {
         self.store.lock().await?;
         let mut done = PreparedDeltas::default();
         for pass in [Pass::Deletions, Pass::Records] {
-            let mut batches = reader::start(self.clone(), pass, self.options.limit);
+            let superseded = self.superseded().await?;
+            let limit = self.options.limit;
+            let mut batches = reader::start(self.clone(), pass, limit, superseded);
             while let Some(batch) = batches.recv().await {
                 let batch = batch?;
                 done.unfit += batch.unfit.len() as u64;

@@ -96,8 +96,12 @@ impl StagingStore for Meddled {
         self.store.lock().await
     }
 
-    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
-        let count = self.store.count(selection).await;
+    async fn count(
+        &self,
+        selection: Selection,
+        superseded: &Superseded,
+    ) -> Result<u64, StoreError> {
+        let count = self.store.count(selection, superseded).await;
         self.meddler.meddle();
         count
     }

@@ -296,15 +296,19 @@ impl StagingStore for PostgresStore {
         ))
     }
 
-    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
-        let found = self.found().await?;
+    async fn count(
+        &self,
+        selection: Selection,
+        superseded: &Superseded,
+    ) -> Result<u64, StoreError> {
+        let selected = self.found().await?.statements.of(selection);
+        let sql = if superseded.is_empty() {
+            &selected.count
+        } else {
+            &selected.count_newest
+        };
         let rows = self
-            .ask(
-                &self.reader,
-                "count the rows to send",
-                &found.statements.of(selection).count,
-                &[],
-            )
+            .ask(&self.reader, "count the rows to send", sql, &[])
             .await?;
         Ok(first_count(&rows))
     }
@@ -446,9 +450,11 @@ impl StagingStore for PostgresStore {
             .collect();
         let times = ask(&statements.times).await?;
         let several = ask(&statements.several).await?;
+        let superseded = self.superseded().await?;
+        let eligible = self.count(Selection::Records, &superseded).await?;
         Ok(TableSummary {
             counts,
-            eligible: self.count(Selection::Records).await?,
+            eligible,
             oldest_pending: times.first().and_then(|row| row.get(0)),
             last_submission: times.first().and_then(|row| row.get(1)),
             children_with_several_rows: first_count(&several),

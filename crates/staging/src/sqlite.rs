@@ -125,8 +125,13 @@ impl StagingStore for SqliteStore {
         blocking(move || inner.lock()).await
     }
 
-    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
-        self.run(move |inner, connection| inner.count(connection, selection))
+    async fn count(
+        &self,
+        selection: Selection,
+        superseded: &Superseded,
+    ) -> Result<u64, StoreError> {
+        let newest = !superseded.is_empty();
+        self.run(move |inner, connection| inner.count(connection, selection, newest))
             .await
     }
 
@@ -299,9 +304,16 @@ impl Inner {
         }
     }
 
-    fn count(&self, connection: &Connection, selection: Selection) -> Result<u64, StoreError> {
+    /// `newest` leaves out the rows that have a newer one of the same child.
+    fn count(
+        &self,
+        connection: &Connection,
+        selection: Selection,
+        newest: bool,
+    ) -> Result<u64, StoreError> {
+        self.shape(connection)?;
         let (table, wanted) = (self.full_name(), Self::wanted(selection));
-        let sql = if self.shape(connection)?.unique_person() {
+        let sql = if !newest {
             format!("SELECT count(*) FROM {table} AS t WHERE {wanted}")
         } else {
             format!(
@@ -520,7 +532,7 @@ impl Inner {
         };
         let summary = read().map_err(|e| self.refused("count the rows", &e))?;
         Ok(TableSummary {
-            eligible: self.count(connection, Selection::Records)?,
+            eligible: self.count(connection, Selection::Records, true)?,
             ..summary
         })
     }

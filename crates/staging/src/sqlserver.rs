@@ -272,12 +272,21 @@ impl StagingStore for SqlServerStore {
         ))
     }
 
-    async fn count(&self, selection: Selection) -> Result<u64, StoreError> {
-        let statements = &self.found().await?.statements;
+    async fn count(
+        &self,
+        selection: Selection,
+        superseded: &Superseded,
+    ) -> Result<u64, StoreError> {
+        let selected = self.found().await?.statements.of(selection);
+        let sql = if superseded.is_empty() {
+            &selected.count
+        } else {
+            &selected.count_newest
+        };
         let rows = self
             .read(
                 "count the rows to send",
-                || Statement::new(statements.of(selection).count.clone(), Vec::new()),
+                || Statement::new(sql.clone(), Vec::new()),
                 |mut row| row.number(0),
             )
             .await?;
@@ -410,10 +419,12 @@ impl StagingStore for SqlServerStore {
                 |mut row| row.number(0),
             )
             .await?;
+        let superseded = self.superseded().await?;
+        let eligible = self.count(Selection::Records, &superseded).await?;
         let (oldest_pending, last_submission) = times.into_iter().next().unwrap_or_default();
         Ok(TableSummary {
             counts,
-            eligible: self.count(Selection::Records).await?,
+            eligible,
             oldest_pending,
             last_submission,
             children_with_several_rows: several.first().map_or(0, |count| count.unsigned_abs()),

@@ -103,8 +103,10 @@ pub trait StagingStore: Send + Sync {
     /// An error of kind `Busy` where another run has it.
     async fn lock(&self) -> Result<(), StoreError>;
 
-    /// How many rows there are of that selection now.
-    async fn count(&self, selection: Selection) -> Result<u64, StoreError>;
+    /// How many rows there are of that selection now that are not superseded. Where no row
+    /// is, that is a plain count.
+    async fn count(&self, selection: Selection, superseded: &Superseded)
+    -> Result<u64, StoreError>;
 
     /// Which rows have a newer one of the same child: found once, for all pages of a pass.
     async fn superseded(&self) -> Result<Superseded, StoreError>;

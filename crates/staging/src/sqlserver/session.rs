@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mssql_tds::connection::tds_client::{ExecuteOptions, ResultSet, StatementResult, TdsClient};
+use mssql_tds::connection::tds_client::{
+    ExecuteOptions, PreparedStatement, ResultSet, StatementResult, TdsClient,
+};
 use mssql_tds::error::Error;
 
 use super::connect::{self, Negotiated};
@@ -116,11 +118,38 @@ impl Statement {
     }
 }
 
+/// A statement that is asked again and again, as the UPDATE of each full batch, is
+/// prepared the second time it comes: its text, which is long, crosses the wire and is
+/// read by the server but once more.
+#[derive(Default)]
+struct Repeated {
+    last: String,
+    /// On a new connection the driver prepares it anew.
+    prepared: Option<PreparedStatement>,
+}
+
+impl Repeated {
+    /// The statement to execute where this text is, or is worth being, prepared.
+    fn prepared(&mut self, sql: &str) -> Option<&mut PreparedStatement> {
+        let is = |prepared: &PreparedStatement| prepared.sql() == sql;
+        if !self.prepared.as_ref().is_some_and(is) {
+            if self.last != sql {
+                self.last.clear();
+                self.last.push_str(sql);
+                return None;
+            }
+            self.prepared = Some(PreparedStatement::new(sql));
+        }
+        self.prepared.as_mut()
+    }
+}
+
 /// One connection to the server, made anew where it was lost.
 pub(super) struct Session {
     target: Arc<SqlServerTarget>,
     patience: Patience,
     client: Option<TdsClient>,
+    repeated: Repeated,
     /// How many connections there were, this one counted.
     connections: u32,
 }
@@ -139,6 +168,7 @@ impl Session {
             target,
             patience,
             client: Some(client),
+            repeated: Repeated::default(),
             connections: 1,
         })
     }
@@ -213,9 +243,8 @@ impl Session {
             }
         };
         let limit = self.patience.statement;
-        let answered =
-            tokio::time::timeout(limit + GRACE, run(&mut client, statement, limit, read));
-        let failure = match answered.await {
+        let running = run(&mut client, &mut self.repeated, statement, limit, read);
+        let failure = match tokio::time::timeout(limit + GRACE, running).await {
             Ok(Ok(Some(rows))) => {
                 self.client = Some(client);
                 return Ok(rows);
@@ -238,6 +267,7 @@ impl Session {
 /// brought others before it. `None` where a row could not be read.
 async fn run<T>(
     client: &mut TdsClient,
+    repeated: &mut Repeated,
     statement: Statement,
     limit: Duration,
     read: &mut impl FnMut(Row) -> Option<T>,
@@ -252,9 +282,18 @@ async fn run<T>(
     } else {
         let values = statement.values.into_iter().enumerate();
         let parameters = values.map(|(at, value)| value.parameter(at + 1)).collect();
-        client
-            .execute_sp_executesql(statement.sql, parameters, options)
-            .await?
+        match repeated.prepared(&statement.sql) {
+            Some(prepared) => {
+                client
+                    .execute_prepared(prepared, parameters, &mut None, options)
+                    .await?
+            }
+            None => {
+                client
+                    .execute_sp_executesql(statement.sql, parameters, options)
+                    .await?
+            }
+        }
     };
     let mut rows = Some(Vec::new());
     loop {
@@ -281,6 +320,17 @@ async fn run<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_prepared_when_it_comes_again_and_stays_so() {
+        let mut repeated = Repeated::default();
+        let mut comes = |sql: &str| repeated.prepared(sql).map(|p| p.sql().to_string());
+        assert_eq!(comes("full"), None);
+        assert_eq!(comes("full").as_deref(), Some("full"));
+        assert_eq!(comes("short"), None);
+        assert_eq!(comes("full").as_deref(), Some("full"));
+        assert_eq!(comes("short").as_deref(), Some("short"));
+    }
 
     #[test]
     fn only_what_may_pass_is_tried_again_and_each_in_its_measure() {

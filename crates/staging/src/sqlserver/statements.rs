@@ -28,7 +28,10 @@ pub(super) struct Statements {
 
 /// The statements for one selection of rows.
 pub(super) struct Selected {
+    /// Of all such rows.
     pub(super) count: String,
+    /// Without those that have a newer one of the same child.
+    pub(super) count_newest: String,
     page: Page,
     page_with_previous: Page,
 }
@@ -132,7 +135,6 @@ pub(super) const STAGE_VALUES: usize = 4;
 
 struct Made {
     table: String,
-    unique_person: bool,
     id_is_int: bool,
     id: String,
     person_id: String,
@@ -187,7 +189,6 @@ impl Made {
         let response = shape.column("api_response");
         Made {
             table,
-            unique_person: shape.unique_person(),
             id_is_int: is("id", "int"),
             id: needed("id"),
             person_id: needed("person_id"),
@@ -263,11 +264,8 @@ impl Made {
         )
     }
 
-    fn count(&self, wanted: &str) -> String {
+    fn count_newest(&self, wanted: &str) -> String {
         let table = &self.table;
-        if self.unique_person {
-            return format!("SELECT COUNT_BIG(*) FROM {table} AS t WHERE {wanted}");
-        }
         format!(
             "SELECT COUNT_BIG(*) FROM {table} AS t
              LEFT OUTER HASH JOIN ({several}) AS m ON m.person_id = t.{person} AND m.id > t.{id}
@@ -282,7 +280,11 @@ impl Made {
         let wanted = self.wanted(selection);
         let previous = format!("CAST(t.{} AS NVARCHAR(MAX))", self.previous);
         Selected {
-            count: self.count(&wanted),
+            count: format!(
+                "SELECT COUNT_BIG(*) FROM {} AS t WHERE {wanted}",
+                self.table
+            ),
+            count_newest: self.count_newest(&wanted),
             page: self.page(&wanted, "CAST(NULL AS NVARCHAR(MAX))"),
             page_with_previous: self.page(&wanted, &previous),
         }

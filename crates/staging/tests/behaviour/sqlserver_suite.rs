@@ -1,6 +1,8 @@
 //! The behaviours that only SQL Server has.
 
-use csc_staging::{Created, Dialect, Outcome, RowResult, Selection, StoreErrorKind, create_sql};
+use csc_staging::{
+    Created, Dialect, Outcome, RowResult, Selection, StoreErrorKind, Superseded, create_sql,
+};
 
 use crate::place::{Place, payload};
 use crate::suite::{accepted, read, refused};
@@ -80,7 +82,13 @@ pub async fn the_script_runs_twice(place: &Place) {
     }
     let store = place.store_on(table).await;
     assert_eq!(store.create().await.unwrap(), Created::AlreadyThere);
-    assert_eq!(store.count(Selection::Records).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .count(Selection::Records, &Superseded::default())
+            .await
+            .unwrap(),
+        1
+    );
 }
 
 pub async fn select_and_update_suffice(place: &Place) {
@@ -98,7 +106,13 @@ GRANT SELECT, UPDATE ON {} TO {logon}",
         .await;
     let store = place.store_as(&logon, "Csc-Test-1").await.unwrap();
     store.lock().await.unwrap();
-    assert_eq!(store.count(Selection::Records).await.unwrap(), 1);
+    assert_eq!(
+        store
+            .count(Selection::Records, &Superseded::default())
+            .await
+            .unwrap(),
+        1
+    );
     let rows = read(&*store).await;
     let partials = [(rows[0].key.clone(), Some(payload(1)))];
     assert_eq!(store.write_partials(&partials).await.unwrap(), vec![id]);
