@@ -6,7 +6,7 @@ use std::time::Instant;
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
-use csc_staging::{RowKey, Selection, StagingStore, Superseded};
+use csc_staging::{Present, RowKey, Selection, StagingStore, Superseded};
 
 use crate::deliver::{Delivery, End, State, no_way_through};
 use crate::events::{ACCEPTED, Answered, UNKNOWN};
@@ -76,22 +76,24 @@ impl Run {
         self.begin()?;
         delivery.catch_up().await?;
         // Whoever has nothing to do does not look for children with several rows.
-        let none = Arc::default();
-        let deleted = self.count(Selection::Deletions, &none).await?;
-        let mut superseded = none;
-        if deleted > 0
-            || self.options.resync
-            || self.count(Selection::Records, &superseded).await? > 0
-        {
-            superseded = self.superseded().await?;
+        let present = self.store.present().await.map_err(Message::from)?;
+        if present == Present::default() && !self.options.resync {
+            delivery.tell(Event::Begun { eligible: 0 });
+            return Ok(());
         }
-        let (purges, nothing_held) = match deleted {
-            0 => (0, RowList::default()),
-            _ => self.count_purges(&superseded).await?,
+        let mut superseded = self.superseded().await?;
+        let (purges, nothing_held) = if present.deletions {
+            self.count_purges(&superseded).await?
+        } else {
+            (0, RowList::default())
         };
         delivery.report.nothing_held = nothing_held;
         let limit = self.options.limit.unwrap_or(u64::MAX);
-        let records = self.count(Selection::Records, &superseded).await?;
+        let records = if present.records {
+            self.count(Selection::Records, &superseded).await?
+        } else {
+            0
+        };
         delivery.report.eligible = (records + purges).min(limit);
         self.check_purges(purges)?;
         if self.options.resync {

@@ -18,8 +18,8 @@ use csc_message::Probe;
 use csc_payload::meaning;
 use csc_sender_run::{Payloads, Run, Stop};
 use csc_staging::{
-    Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore, StoreError,
-    Stretch, Superseded, TableShape, TableSummary,
+    Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
+    StoreError, Stretch, Superseded, TableShape, TableSummary,
 };
 use place::{Bench, Told};
 use rand::{RngExt, SeedableRng};
@@ -94,6 +94,12 @@ impl StagingStore for Meddled {
 
     async fn lock(&self) -> Result<(), StoreError> {
         self.store.lock().await
+    }
+
+    async fn present(&self) -> Result<Present, StoreError> {
+        let present = self.store.present().await;
+        self.meddler.meddle();
+        present
     }
 
     async fn count(

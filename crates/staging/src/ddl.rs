@@ -155,15 +155,15 @@ pub(crate) fn status_index_sql(dialect: Dialect, table: &str, name: &str) -> Str
                 None => (String::new(), table),
             };
             format!(
-                "CREATE INDEX IF NOT EXISTS {schema}\"ix_{name}_submission_status\" ON {table} (submission_status);"
+                "CREATE INDEX IF NOT EXISTS {schema}\"ix_{name}_submission_status\" ON {table} (submission_status, row_state);"
             )
         }
         Dialect::Postgres => format!(
-            "CREATE INDEX IF NOT EXISTS \"ix_{name}_submission_status\" ON {table} (submission_status);"
+            "CREATE INDEX IF NOT EXISTS \"ix_{name}_submission_status\" ON {table} (submission_status, row_state);"
         ),
         Dialect::SqlServer => format!(
             "IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ix_{name}_submission_status' AND object_id = OBJECT_ID(N'{table}'))
-CREATE INDEX [ix_{name}_submission_status] ON {table} (submission_status);"
+CREATE INDEX [ix_{name}_submission_status] ON {table} (submission_status, row_state);"
         ),
     }
 }

@@ -18,15 +18,16 @@ use csc_message::{Message, Probe};
 use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::{Client, Row, Statement, ToStatement};
 
 use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
 use crate::store::no_partial_column;
 use crate::{
-    Column, Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
+    Column, Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow,
+    StagingStore, StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape,
+    TableSummary,
 };
 
 /// The longest that one statement may take before it is given up. The server's own
@@ -53,6 +54,8 @@ struct Found {
     shape: Arc<TableShape>,
     oid: u32,
     statements: Statements,
+    /// The one that is asked once a batch, prepared on the connection that writes.
+    record: OnceCell<Statement>,
 }
 
 impl PostgresStore {
@@ -148,6 +151,27 @@ impl PostgresStore {
         Ok(!unique.is_empty())
     }
 
+    /// Whether an index on submission_status and row_state answers which of them occur.
+    async fn indexed_pairs(&self, oid: u32) -> Result<bool, StoreError> {
+        let indexes = self
+            .ask(
+                &self.reader,
+                LOOK_UP,
+                "SELECT 1 FROM pg_index AS i
+                 JOIN pg_class AS c ON c.oid = i.indexrelid
+                 JOIN pg_am AS m ON m.oid = c.relam AND m.amname = 'btree'
+                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                 JOIN pg_attribute AS b ON b.attrelid = i.indrelid AND b.attnum = i.indkey[1]
+                 WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL
+                   AND lower(a.attname) = 'submission_status' AND lower(b.attname) = 'row_state'
+                   AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)
+                   AND b.atttypid IN ('text'::regtype, 'varchar'::regtype) LIMIT 1",
+                &[&oid],
+            )
+            .await?;
+        Ok(!indexes.is_empty())
+    }
+
     async fn look_up(&self) -> Result<Found, StoreError> {
         let create_command = "csc-sender init --print postgres";
         let Some((oid, full_name)) = self.find().await? else {
@@ -163,9 +187,10 @@ impl PostgresStore {
         let unique = self.unique_person(oid).await?;
         let shape = TableShape::new(&self.table, columns, unique, create_command)?;
         Ok(Found {
-            statements: Statements::new(&shape, &full_name),
+            statements: Statements::new(&shape, &full_name, self.indexed_pairs(oid).await?),
             shape: Arc::new(shape),
             oid,
+            record: OnceCell::new(),
         })
     }
 
@@ -174,7 +199,7 @@ impl PostgresStore {
         &self,
         client: &Client,
         what: &str,
-        sql: &str,
+        sql: &(impl ToStatement + ?Sized + Sync),
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, StoreError> {
         self.wait(what, client.query(sql, values)).await
@@ -293,6 +318,17 @@ impl StagingStore for PostgresStore {
                 format!("it is held by {holder}"),
                 "wait until that run has ended, then start again; nothing was sent by this one",
             ),
+        ))
+    }
+
+    async fn present(&self) -> Result<Present, StoreError> {
+        let found = self.found().await?;
+        let what = "look for rows to send";
+        let pairs = self
+            .ask(&self.reader, what, &found.statements.pairs, &[])
+            .await?;
+        Ok(Present::of(
+            pairs.iter().map(|row| (row.get(0), row.get(1))),
         ))
     }
 
@@ -419,11 +455,14 @@ impl StagingStore for PostgresStore {
         let purges = outcomes.iter().map(|o| o.result.purge());
         let records: Vec<Option<&str>> = purges.clone().map(|p| p.map(|(text, _)| text)).collect();
         let hashes: Vec<Option<&[u8]>> = purges.map(|p| p.map(|(_, hash)| &hash[..])).collect();
+        let what = "record the outcome of a batch";
+        let prepare = || self.wait(what, self.writer.prepare(&found.statements.record));
+        let statement = found.record.get_or_try_init(prepare).await?;
         let rows = self
             .ask(
                 &self.writer,
-                "record the outcome of a batch",
-                &found.statements.record,
+                what,
+                statement,
                 &[
                     &keys.ids,
                     &keys.states,

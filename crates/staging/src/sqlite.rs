@@ -24,7 +24,7 @@ use crate::ddl::{Dialect, create_sql, quoted};
 use crate::owner::owner_only;
 use crate::store::{eligible_words, no_partial_column};
 use crate::{
-    Column, Created, NewRow, Outcome, PageRequest, RowKey, RowState, Selection, StagedRow,
+    Column, Created, NewRow, Outcome, PageRequest, Present, RowKey, RowState, Selection, StagedRow,
     StagingStore, StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName,
     TableShape, TableSummary,
 };
@@ -123,6 +123,11 @@ impl StagingStore for SqliteStore {
     async fn lock(&self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.lock()).await
+    }
+
+    async fn present(&self) -> Result<Present, StoreError> {
+        self.run(|inner, connection| inner.present(connection))
+            .await
     }
 
     async fn count(
@@ -302,6 +307,25 @@ impl Inner {
                 format!("lower(trim(coalesce(t.row_state, ''))) <> '{deleted}'")
             }
         }
+    }
+
+    /// An index on both columns holds all that is asked for.
+    fn present(&self, connection: &Connection) -> Result<Present, StoreError> {
+        self.shape(connection)?;
+        let sql = format!(
+            "SELECT DISTINCT submission_status, row_state FROM {}",
+            self.full_name()
+        );
+        let read = || -> rusqlite::Result<Present> {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let pairs: Vec<_> = statement
+                .query_map([], |row| {
+                    Ok((text_of(row.get_ref(0)?), text_of(row.get_ref(1)?)))
+                })?
+                .collect::<Result<_, _>>()?;
+            Ok(Present::of(pairs))
+        };
+        read().map_err(|e| self.refused("look for rows to send", &e))
     }
 
     /// `newest` leaves out the rows that have a newer one of the same child.

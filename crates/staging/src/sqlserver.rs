@@ -47,8 +47,8 @@ use crate::connection::SqlServerTarget;
 use crate::ddl::{Dialect, create_sql};
 use crate::store::no_partial_column;
 use crate::{
-    Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore, StoreError,
-    StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
+    Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
+    StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
 };
 
 /// Rows that one statement writes: eight parameters each, and 2,100 is SQL Server's
@@ -270,6 +270,18 @@ impl StagingStore for SqlServerStore {
                 "wait until that run has ended, then start again; nothing was sent by this one",
             ),
         ))
+    }
+
+    async fn present(&self) -> Result<Present, StoreError> {
+        let statements = &self.found().await?.statements;
+        let pairs = self
+            .read(
+                "look for rows to send",
+                || Statement::new(statements.pairs.clone(), Vec::new()),
+                |mut row| Some((row.text(0), row.text(1))),
+            )
+            .await?;
+        Ok(Present::of(pairs))
     }
 
     async fn count(

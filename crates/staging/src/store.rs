@@ -10,8 +10,8 @@ use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
 use crate::sqlserver::SqlServerStore;
 use crate::{
-    NewRow, Outcome, RowKey, StagedRow, StoreError, StoreErrorKind, Stretch, Superseded, TableName,
-    TableShape,
+    NewRow, Outcome, RowKey, RowState, StagedRow, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableName, TableShape,
 };
 
 /// How much one page may hold: whichever bound is met first ends it. A page with
@@ -48,6 +48,34 @@ pub struct PageRequest {
     pub limits: PageLimits,
     /// Whether `previous_json_payload` is read too.
     pub with_previous: bool,
+}
+
+/// Which selections may have rows at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Present {
+    /// [`Selection::Records`].
+    pub records: bool,
+    /// [`Selection::Deletions`].
+    pub deletions: bool,
+}
+
+impl Present {
+    /// By the pairs of submission_status and row_state that occur, as they are spelled in
+    /// the table.
+    pub(crate) fn of(pairs: impl IntoIterator<Item = (Option<String>, Option<String>)>) -> Self {
+        let is = |spelled: &Option<String>, word: &str| {
+            let spelled = spelled.as_deref().unwrap_or_default();
+            spelled.trim_matches(' ').to_lowercase() == word
+        };
+        let mut present = Present::default();
+        for (status, state) in pairs {
+            let deleted = is(&state, RowState::Deleted.word());
+            let mut eligible = SubmissionStatus::ELIGIBLE.into_iter();
+            present.deletions |= deleted;
+            present.records |= !deleted && eligible.any(|word| is(&status, word.word()));
+        }
+        present
+    }
 }
 
 /// How many ids to skip one statement is told: rounded up to a power of two, well within the
@@ -102,6 +130,10 @@ pub trait StagingStore: Send + Sync {
     /// Takes the table's run lock, which disappears with the store or the process.
     /// An error of kind `Busy` where another run has it.
     async fn lock(&self) -> Result<(), StoreError>;
+
+    /// Whether there may be anything to do. Where an index has both submission_status and
+    /// row_state, the table itself is not looked at; no payload is in any case.
+    async fn present(&self) -> Result<Present, StoreError>;
 
     /// How many rows there are of that selection now that are not superseded. Where no row
     /// is, that is a plain count.
@@ -210,4 +242,30 @@ pub(crate) fn eligible_words() -> String {
         .map(|status| format!("'{}'", status.word()))
         .collect();
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_present_is_told_by_the_words_in_any_case_and_between_blanks() {
+        let present = |pairs: &[(&str, &str)]| {
+            let word = |word: &str| (word != "-").then(|| word.to_string());
+            let found = Present::of(pairs.iter().map(|(a, b)| (word(a), word(b))));
+            (found.records, found.deletions)
+        };
+        assert_eq!(present(&[]), (false, false));
+        assert_eq!(
+            present(&[("sent", "unchanged"), ("-", "-")]),
+            (false, false)
+        );
+        assert_eq!(present(&[("sent", "x"), (" PENDING ", "-")]), (true, false));
+        assert_eq!(present(&[("Error", " DELETED")]), (false, true));
+        assert_eq!(
+            present(&[("-", "deleted"), ("Testing", "New")]),
+            (true, true)
+        );
+        assert_eq!(present(&[("pendin", "delete")]), (false, false));
+    }
 }

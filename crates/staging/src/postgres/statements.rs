@@ -12,6 +12,7 @@ pub(super) struct Statements {
     records: Selected,
     deletions: Selected,
     children: Selected,
+    pub(super) pairs: String,
     pub(super) superseded: String,
     pub(super) record: String,
     pub(super) write_partials: String,
@@ -32,13 +33,19 @@ pub(super) struct Selected {
 }
 
 impl Statements {
-    /// `full_name` is quoted already.
-    pub(super) fn new(shape: &TableShape, full_name: &str) -> Self {
+    /// `full_name` is quoted already; `indexed_pairs` says whether an index begins with
+    /// submission_status and row_state.
+    pub(super) fn new(shape: &TableShape, full_name: &str, indexed_pairs: bool) -> Self {
         let made = Made { shape, full_name };
         Statements {
             records: made.selected(Selection::Records),
             deletions: made.selected(Selection::Deletions),
             children: made.selected(Selection::Children),
+            pairs: if indexed_pairs {
+                made.pairs_of_index()
+            } else {
+                made.pairs_of_table()
+            },
             superseded: made.superseded(),
             record: made.record(),
             write_partials: made.write_partials(),
@@ -89,6 +96,54 @@ impl Made<'_> {
 
     fn has_zone(&self) -> bool {
         self.kind("submission_timestamp") == "timestamp with time zone"
+    }
+
+    fn pairs_of_table(&self) -> String {
+        format!(
+            "SELECT DISTINCT submission_status::text, row_state::text FROM {}",
+            self.full_name
+        )
+    }
+
+    /// The words that occur, each found from the one before by one look into the index:
+    /// the server itself would read the whole index for a DISTINCT. Each status comes with
+    /// no state, too, whether there is such a row or not.
+    fn pairs_of_index(&self) -> String {
+        let least = |column: &str, condition: &str| {
+            format!(
+                "SELECT min(t.{column}) FROM {} AS t WHERE {condition}",
+                self.full_name
+            )
+        };
+        format!(
+            "WITH RECURSIVE status (word) AS (
+                 ({first_status})
+                 UNION ALL
+                 SELECT ({next_status}) FROM status AS s WHERE s.word IS NOT NULL
+             ), pair (word, state) AS (
+                 SELECT s.word, ({first_state}) FROM status AS s WHERE s.word IS NOT NULL
+                 UNION ALL
+                 SELECT s.word, ({next_state}) FROM pair AS s WHERE s.state IS NOT NULL
+             ), blank (state) AS (
+                 ({first_blank})
+                 UNION ALL
+                 SELECT ({next_blank}) FROM blank AS s WHERE s.state IS NOT NULL
+             )
+             SELECT word::text, state::text FROM pair
+             UNION SELECT NULL, state::text FROM blank",
+            first_status = least("submission_status", "true"),
+            next_status = least("submission_status", "t.submission_status > s.word"),
+            first_state = least("row_state", "t.submission_status = s.word"),
+            next_state = least(
+                "row_state",
+                "t.submission_status = s.word AND t.row_state > s.state"
+            ),
+            first_blank = least("row_state", "t.submission_status IS NULL"),
+            next_blank = least(
+                "row_state",
+                "t.submission_status IS NULL AND t.row_state > s.state"
+            ),
+        )
     }
 
     /// The newest row of each child that has several. A join, and no subquery in a

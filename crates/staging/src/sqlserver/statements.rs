@@ -20,6 +20,7 @@ pub(super) struct Statements {
     deletions: Selected,
     children: Selected,
     made: Made,
+    pub(super) pairs: String,
     pub(super) superseded: String,
     pub(super) counts: String,
     pub(super) times: String,
@@ -83,6 +84,10 @@ impl Statements {
             deletions: made.selected(Selection::Deletions),
             children: made.selected(Selection::Children),
             superseded: made.superseded(),
+            pairs: format!(
+                "SELECT DISTINCT CAST({} AS NVARCHAR(4000)), CAST({} AS NVARCHAR(4000)) FROM {}",
+                made.status, made.state, made.table
+            ),
             counts: made.counts(),
             times: made.times(),
             several: made.several(),

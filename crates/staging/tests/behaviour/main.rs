@@ -45,6 +45,7 @@ macro_rules! behaves {
                 a_second_run_is_kept_out_until_the_first_has_ended
                 creating_leaves_a_table_that_exists_alone
                 the_summary_counts_what_is_there
+                what_is_present_is_told_without_the_table
                 rows_that_were_never_sent_are_no_last_submission
                 staged_rows_are_new_and_pending
                 deleted_rows_are_read_apart_whatever_their_status

@@ -44,6 +44,40 @@ async fn count(store: &dyn StagingStore, selection: Selection) -> u64 {
     store.count(selection, &superseded).await.unwrap()
 }
 
+async fn present(place: &Place) -> (bool, bool) {
+    let present = place.store.present().await.unwrap();
+    (present.records, present.deletions)
+}
+
+pub async fn what_is_present_is_told_without_the_table(place: &Place) {
+    assert_eq!(present(place).await, (false, false));
+    for (n, (status, state)) in [("sent", "unchanged"), ("Sent", "New"), ("", "")]
+        .iter()
+        .enumerate()
+    {
+        place
+            .insert(Some(&format!("S{n}")), &payload(1), status, state)
+            .await;
+    }
+    place.execute(&format!("INSERT INTO {} (person_id, json_payload, submission_status, row_state) VALUES ('N', '{{}}', NULL, NULL)", place.t())).await;
+    assert_eq!(present(place).await, (false, false));
+    place
+        .insert(Some("D"), &payload(1), "sent", "DELETED")
+        .await;
+    assert_eq!(present(place).await, (false, true));
+    place
+        .insert(Some("P"), &payload(1), " Testing ", "Updated")
+        .await;
+    assert_eq!(present(place).await, (true, true));
+    place
+        .execute(&format!(
+            "UPDATE {} SET submission_status = NULL WHERE person_id = 'D'",
+            place.t()
+        ))
+        .await;
+    assert_eq!(present(place).await, (true, true));
+}
+
 pub async fn read(store: &dyn StagingStore) -> Vec<StagedRow> {
     page(store, records(i64::MIN, ALL)).await
 }
