@@ -307,6 +307,20 @@ fn write_joined<T>(
 /// A JSON string.
 pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
+    // Looked at without a stop in between, many bytes at once: most texts need no escape.
+    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if text
+        .bytes()
+        .fold(false, |found, byte| found | needs_escape(byte))
+    {
+        write_escaped(text, out);
+    } else {
+        out.push_str(text);
+    }
+    out.push('"');
+}
+
+fn write_escaped(text: &str, out: &mut String) {
     let mut plain = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape = match byte {
@@ -331,7 +345,6 @@ pub(crate) fn write_text(text: &str, out: &mut String) {
         }
     }
     out.push_str(&text[plain..]);
-    out.push('"');
 }
 
 /// Integers of up to this many digits are written out.

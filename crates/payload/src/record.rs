@@ -17,10 +17,11 @@ use serde_json::Value;
 
 pub use fault::{JsonKind, Missing, NotJson, RecordFault};
 use rebuild::rebuild;
-use walk::{Met, Scan, scan_text};
+use walk::{LA_CHILD_ID, MIS_CHILD_ID, Met, Scan, scan_text};
 
-use crate::ids::Purged;
+use crate::ids::{Purged, is_purge};
 use crate::meaning::{Normal, hash};
+use crate::node::{Fields as _, Node, View};
 use crate::shape;
 use crate::skeleton::Skeleton;
 use crate::tree::Tree;
@@ -47,6 +48,23 @@ pub struct Essence {
     /// Whether it has neither a null nor a purge flag anywhere: what is known to have
     /// the same skeleton has nothing beside it.
     pub is_plain: bool,
+}
+
+impl Essence {
+    fn of(tree: &Tree<'_>) -> Essence {
+        let is_plain = tree.is_plain();
+        let normal = Normal::of("", tree, Purged::Kept);
+        let skeleton = if is_plain {
+            Skeleton::of_normal(normal.as_ref())
+        } else {
+            Skeleton::of_normal(Normal::of("", tree, Purged::Dropped).as_ref())
+        };
+        Essence {
+            meaning: hash(normal.as_ref(), tree),
+            skeleton,
+            is_plain,
+        }
+    }
 }
 
 impl fmt::Debug for Record {
@@ -149,23 +167,52 @@ impl Record {
         serde_json::from_str(&self.text).expect("a record's text is JSON")
     }
 
-    /// What it comes to, from one reading of its text.
+    /// What it comes to.
     pub fn essence(&self) -> Essence {
         let tree = Tree::read(&self.text);
         // `parse` has refused whatever a tree cannot be read from.
-        let tree = tree.unwrap_or(Tree::Null);
-        let is_plain = tree.is_plain();
-        let normal = Normal::of("", &tree, Purged::Kept);
-        let skeleton = if is_plain {
-            Skeleton::of_normal(normal.as_ref())
-        } else {
-            Skeleton::of_normal(Normal::of("", &tree, Purged::Dropped).as_ref())
-        };
-        Essence {
-            meaning: hash(normal.as_ref(), &tree),
-            skeleton,
-            is_plain,
+        Essence::of(&tree.unwrap_or(Tree::Null))
+    }
+
+    /// As [`Record::parse`] and [`Record::essence`], from one reading of the text.
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn parse_with_essence(text: &str) -> Result<(Record, Essence), RecordFault> {
+        let sendable = text.trim();
+        if let Some(tree) = Tree::read(sendable)
+            && let Some(record) = Record::of_tree(sendable, &tree)
+        {
+            return Ok((record, Essence::of(&tree)));
         }
+        // Whatever is out of the ordinary.
+        let record = Record::parse(text)?;
+        let essence = record.essence();
+        Ok((record, essence))
+    }
+
+    /// The record of a text that can go as it is.
+    fn of_tree(text: &str, tree: &Tree<'_>) -> Option<Record> {
+        let Tree::Object(fields) = tree else {
+            return None;
+        };
+        if !tree.is_sendable() {
+            return None;
+        }
+        let text_of = |key| match fields.get(key).map(Node::view) {
+            Some(View::Text(text)) => Some(text.to_owned()),
+            Some(
+                View::Null | View::Bool(_) | View::Number(_) | View::Array(_) | View::Object(_),
+            )
+            | None => None,
+        };
+        let la_child_id = text_of(LA_CHILD_ID).filter(|id| !id.trim().is_empty())?;
+        Some(Record {
+            text: text.to_owned(),
+            la_child_id,
+            mis_child_id: text_of(MIS_CHILD_ID),
+            purge: is_purge(fields),
+        })
     }
 
     /// The record's structure without any value: kinds, lengths in characters and

@@ -27,7 +27,11 @@ pub(crate) enum Tree<'t> {
 /// An object's fields in the order of their keys; of a key that was there twice the
 /// last one, as in a `Value`.
 #[derive(Debug)]
-pub(crate) struct Sorted<'t>(Vec<(Cow<'t, str>, Tree<'t>)>);
+pub(crate) struct Sorted<'t> {
+    fields: Vec<(Cow<'t, str>, Tree<'t>)>,
+    /// Whether a key was there twice.
+    repeated: bool,
+}
 
 impl<'t> Tree<'t> {
     /// Reads a text; `None` where it is no JSON, or has a key that is serde_json's own.
@@ -41,10 +45,22 @@ impl<'t> Tree<'t> {
             Tree::Null => false,
             Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
             Tree::Array(items) => items.iter().all(Tree::is_plain),
-            Tree::Object(fields) => fields
-                .0
+            Tree::Object(object) => object
+                .fields
                 .iter()
                 .all(|(key, value)| key != PURGE && value.is_plain()),
+        }
+    }
+
+    /// Whether the text can go as it is: no null, and no key twice in one object.
+    pub(crate) fn is_sendable(&self) -> bool {
+        match self {
+            Tree::Null => false,
+            Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
+            Tree::Array(items) => items.iter().all(Tree::is_sendable),
+            Tree::Object(object) => {
+                !object.repeated && object.fields.iter().all(|(_, value)| value.is_sendable())
+            }
         }
     }
 }
@@ -68,12 +84,14 @@ impl<'t> Fields for Sorted<'t> {
     type Node = Tree<'t>;
 
     fn get(&self, key: &str) -> Option<&Tree<'t>> {
-        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(key));
-        self.0.get(at.ok()?).map(|(_, value)| value)
+        let at = self
+            .fields
+            .binary_search_by(|(known, _)| (**known).cmp(key));
+        self.fields.get(at.ok()?).map(|(_, value)| value)
     }
 
     fn each(&self) -> impl Iterator<Item = (&str, &Tree<'t>)> {
-        self.0.iter().map(|(key, value)| (&**key, value))
+        self.fields.iter().map(|(key, value)| (&**key, value))
     }
 }
 
@@ -136,10 +154,13 @@ impl<'t> Visitor<'t> for Reading {
         }
         // Stable, so that of equal keys the last stays last.
         fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-        fields.reverse();
-        fields.dedup_by(|(a, _), (b, _)| a == b);
-        fields.reverse();
-        Ok(Tree::Object(Sorted(fields)))
+        let repeated = fields.windows(2).any(|two| two[0].0 == two[1].0);
+        if repeated {
+            fields.reverse();
+            fields.dedup_by(|(a, _), (b, _)| a == b);
+            fields.reverse();
+        }
+        Ok(Tree::Object(Sorted { fields, repeated }))
     }
 }
 

@@ -53,7 +53,12 @@ proptest! {
     ) {
         let text = value.to_string();
         prop_assert_eq!(meaning_hash_of_text(&text), Some(meaning_hash(&value)));
-        if let Ok(record) = Record::parse(&text) {
+        let parsed = Record::parse(&text);
+        prop_assert_eq!(
+            Record::parse_with_essence(&text),
+            parsed.clone().map(|record| (record.clone(), record.essence()))
+        );
+        if let Ok(record) = parsed {
             let (essence, value) = (record.essence(), record.value());
             prop_assert_eq!(essence.meaning, meaning_hash(&value));
             prop_assert_eq!(&essence.skeleton, &Skeleton::of(&value));

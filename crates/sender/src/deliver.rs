@@ -326,18 +326,18 @@ impl<'a> Delivery<'a> {
             self.settle_accepted().await?;
             return Ok((part, Vec::new()));
         };
-        let may_become: Vec<_> = part.iter().map(Prepared::may_become).collect();
+        let in_doubt: Vec<_> = part.iter().map(Prepared::in_doubt_after).collect();
         let departures: Vec<Departure<'_>> = part
             .iter()
-            .zip(&may_become)
-            .map(|(record, may_become)| Departure {
+            .zip(&in_doubt)
+            .map(|(record, in_doubt)| Departure {
                 key: &record.key,
                 kind: record.kind(),
                 text: &record.form.text,
                 again: record.goes_again(),
                 child: &record.child,
                 revision: record.revision,
-                may_become,
+                in_doubt,
             })
             .collect();
         let accepted = self.state.accepted.take();
@@ -416,8 +416,7 @@ impl<'a> Delivery<'a> {
         if in_doubt {
             ledger.note_unknown(batch, &self.state.answered.as_event(UNKNOWN))?;
             for record in part {
-                let before = record.in_doubt.take().unwrap_or_default();
-                record.in_doubt = Some(before.merge(record.may_become()));
+                record.in_doubt = Some(record.in_doubt_after());
             }
             return Ok(());
         }

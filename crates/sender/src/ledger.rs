@@ -62,8 +62,8 @@ pub(crate) struct Departure<'a> {
     pub(crate) child: &'a str,
     /// The revision by which it was planned; `None` where the ledger knew nothing.
     pub(crate) revision: Option<i64>,
-    /// What the receiver holds if it arrives and the reply is lost.
-    pub(crate) may_become: &'a Skeleton,
+    /// What the receiver may hold, beside what was acknowledged, if the reply is lost.
+    pub(crate) in_doubt: &'a Skeleton,
 }
 
 /// What was written down before a post.
@@ -172,37 +172,26 @@ impl Ledger {
             }
             let mut revisions = Vec::with_capacity(departures.len());
             {
-                let mut read = transaction.prepare_cached(&format!(
-                    "SELECT revision, in_doubt FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
-                ))?;
-                let mut write = transaction.prepare_cached(
+                // The revision by which a record was planned is the one that is there, or
+                // nothing is written.
+                let mut first = transaction.prepare_cached(
                     "INSERT INTO held_child (endpoint, la_code, la_child_id, revision, in_doubt)
-                     VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO UPDATE SET revision = excluded.revision, in_doubt = excluded.in_doubt",
+                     VALUES (?1, ?2, ?3, 1, ?4) ON CONFLICT DO NOTHING",
                 )?;
+                let mut next = transaction.prepare_cached(&format!(
+                    "UPDATE held_child SET revision = revision + 1, in_doubt = ?4
+                     WHERE {WHOSE} AND la_child_id = ?3 AND revision = ?5"
+                ))?;
                 for departure in departures {
-                    let key = (&self.endpoint, &self.la_code, departure.child);
-                    let now: Option<(i64, Option<String>)> = read
-                        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?)))
-                        .optional()?;
-                    if now.as_ref().map(|(revision, _)| *revision) != departure.revision {
-                        revisions.push(None);
-                        continue;
-                    }
-                    let (revision, doubt) = now.unwrap_or_default();
-                    let doubt = doubt
-                        .as_deref()
-                        .map(Skeleton::kept)
-                        .unwrap_or_default()
-                        .merge(departure.may_become.clone());
-                    write.execute((
-                        &self.endpoint,
-                        &self.la_code,
-                        departure.child,
-                        revision + 1,
-                        doubt.to_json(),
-                    ))?;
-                    revisions.push(Some(revision + 1));
+                    let (endpoint, la_code, child) =
+                        (&self.endpoint, &self.la_code, departure.child);
+                    let doubt = departure.in_doubt.to_json();
+                    let written = match departure.revision {
+                        None => first.execute((endpoint, la_code, child, doubt))?,
+                        Some(known) => next.execute((endpoint, la_code, child, doubt, known))?,
+                    };
+                    let revision = departure.revision.unwrap_or_default() + 1;
+                    revisions.push((written == 1).then_some(revision));
                 }
             }
             let going: Vec<Leaving<'_>> = departures

@@ -87,6 +87,14 @@ impl Prepared {
         }
     }
 
+    /// What is in doubt once it is posted, until a reply is there.
+    pub(crate) fn in_doubt_after(&self) -> Skeleton {
+        match &self.in_doubt {
+            Some(before) => before.clone().merge(self.may_become()),
+            None => self.may_become(),
+        }
+    }
+
     /// Whether it was posted before, and nobody knows whether it arrived.
     pub(crate) fn goes_again(&self) -> bool {
         self.in_doubt.is_some()
@@ -116,6 +124,7 @@ pub(crate) enum Plan {
 pub(crate) struct Sources<'a> {
     pub(crate) key: RowKey,
     pub(crate) record: &'a Record,
+    pub(crate) essence: Essence,
     /// `previous_json_payload`: read only where the plan depends on it.
     pub(crate) previous: Option<&'a str>,
     /// `api_response`.
@@ -128,11 +137,11 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
     let Sources {
         key,
         record,
+        essence,
         previous,
         response,
         held,
     } = sources;
-    let essence = record.essence();
     let plain = Form {
         kind: FormKind::Full,
         text: record.text().to_string(),

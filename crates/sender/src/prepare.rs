@@ -1,10 +1,10 @@
 //! From staged rows to what is to be done for each, or the reason why a row cannot go.
 
 use csc_message::Message;
-use csc_payload::Record;
 use csc_payload::finding::Severity;
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
+use csc_payload::{Essence, Record};
 use csc_staging::{RowKey, Selection, StagedRow};
 
 use crate::RunOptions;
@@ -128,6 +128,8 @@ pub(crate) enum Ready {
 struct Opened {
     key: RowKey,
     record: Record,
+    /// `None` for a deleted row, of which only the ids matter.
+    essence: Option<Essence>,
     previous: Option<String>,
     response: Option<String>,
 }
@@ -166,6 +168,7 @@ pub(crate) fn prepare(
                     Pass::Records | Pass::Resync => plan_record(
                         Sources {
                             key: row.key,
+                            essence: row.essence.unwrap_or_else(|| row.record.essence()),
                             record: &row.record,
                             previous: row.previous.as_deref(),
                             response: row.response.as_deref(),
@@ -218,8 +221,8 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
             "not sent: json_payload is not valid UTF-8 text".into(),
         ));
     };
-    let record = match Record::parse(&text) {
-        Ok(record) => record,
+    let (record, essence) = match Record::parse_with_essence(&text) {
+        Ok(read) => read,
         Err(fault) => {
             let words = format!("not sent: {fault}");
             return Err(unfit(row.key, Reason::BadPayload, words));
@@ -243,6 +246,7 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
     Ok(Opened {
         key: row.key,
         record,
+        essence: Some(essence),
         previous: row.previous,
         response: row.response,
     })
@@ -260,6 +264,7 @@ fn open_deletion(row: StagedRow) -> Option<Opened> {
     Some(Opened {
         key: row.key,
         record: record?,
+        essence: None,
         previous: row.previous,
         response: row.response,
     })

@@ -9,8 +9,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use super::JsonKind;
 
 /// The keys that name a child.
-const LA_CHILD_ID: &str = "la_child_id";
-const MIS_CHILD_ID: &str = "mis_child_id";
+pub(super) const LA_CHILD_ID: &str = "la_child_id";
+pub(super) const MIS_CHILD_ID: &str = "mis_child_id";
 const PURGE: &str = "purge";
 
 /// serde_json carries numbers and raw text through keys of its own; an object in
