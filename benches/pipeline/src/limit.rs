@@ -108,7 +108,7 @@ async fn post(
     mut pages: mpsc::Receiver<Page>,
     taken: mpsc::Sender<Vec<Outcome>>,
 ) -> Result<()> {
-    let transport = CurlTransport::new(NetworkOptions::default())?;
+    let transport = CurlTransport::new(NetworkOptions::default(), 1)?;
     let (mut selection, mut page) = (Selection::Records, Vec::new().into_iter());
     for (records, bytes) in posts {
         let mut rows = Vec::with_capacity(records);

@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test]
     async fn every_record_of_every_post_gets_a_receipt_of_its_own() {
         let receiver = Receiver::start().unwrap();
-        let transport = CurlTransport::new(NetworkOptions::default()).unwrap();
+        let transport = CurlTransport::new(NetworkOptions::default(), 1).unwrap();
         let url = format!("{}{API_PATH}/children", receiver.base());
         // One that comes in one piece and one that does not.
         let long = format!(
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_is_no_submission() {
         let receiver = Receiver::start().unwrap();
-        let transport = CurlTransport::new(NetworkOptions::default()).unwrap();
+        let transport = CurlTransport::new(NetworkOptions::default(), 1).unwrap();
         let url = format!("{}{TOKEN_PATH}", receiver.base());
         let reply = post(&transport, url, &["x"]).await;
         let token: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

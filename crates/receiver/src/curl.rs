@@ -1,13 +1,14 @@
 //! libcurl as the transport, because the users' proxies speak NTLM and Negotiate.
 //!
-//! One thread owns one libcurl handle, so the connection is kept between posts. It
-//! never follows a redirect, never retries, and always checks certificates, against the
+//! A thread owns one libcurl handle, so its connection is kept between posts; there are as
+//! many as posts are made at the same time. It never follows a redirect, never retries, and always checks certificates, against the
 //! system's own trust store and CA_BUNDLE. What it reads of a reply is limited, after
 //! decompression, and so is the time: one limit for all of an exchange, however slowly its
 //! parts come, and a shorter one until the connection stands (name, TCP, proxy, TLS).
 
 use std::io::SeekFrom;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,12 +53,16 @@ struct Job {
 }
 
 impl CurlTransport {
-    /// Starts the thread. It ends when the transport is dropped.
-    pub fn new(network: NetworkOptions) -> std::io::Result<Self> {
+    /// Starts the threads. They end when the transport is dropped.
+    pub fn new(network: NetworkOptions, connections: usize) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(1);
-        std::thread::Builder::new()
-            .name("receiver".into())
-            .spawn(move || work(&queue, &network))?;
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..connections.max(1) {
+            let (queue, network) = (Arc::clone(&queue), network.clone());
+            std::thread::Builder::new()
+                .name("receiver".into())
+                .spawn(move || work(&queue, &network))?;
+        }
         Ok(CurlTransport { jobs })
     }
 }
@@ -67,19 +72,28 @@ impl Transport for CurlTransport {
     async fn send(&self, request: Request) -> Result<Reply, Fault> {
         let gone = || Fault::new(FaultKind::Other, "the program's HTTP thread has ended");
         let (answer, reply) = oneshot::channel();
-        let jobs = self.jobs.clone();
-        // The queue holds one request; a second one waits here without blocking the runtime.
-        tokio::task::spawn_blocking(move || jobs.send(Job { request, answer }))
-            .await
-            .map_err(|_| gone())?
-            .map_err(|_| gone())?;
+        // The queue holds one request; a second one waits without blocking the runtime.
+        match self.jobs.try_send(Job { request, answer }) {
+            Ok(()) => {}
+            Err(TrySendError::Disconnected(_)) => return Err(gone()),
+            Err(TrySendError::Full(job)) => {
+                let jobs = self.jobs.clone();
+                tokio::task::spawn_blocking(move || jobs.send(job))
+                    .await
+                    .map_err(|_| gone())?
+                    .map_err(|_| gone())?;
+            }
+        }
         reply.await.map_err(|_| gone())?
     }
 }
 
-fn work(queue: &Receiver<Job>, network: &NetworkOptions) {
+fn work(queue: &Mutex<Receiver<Job>>, network: &NetworkOptions) {
     let mut easy = Easy2::new(Exchange::default());
-    for job in queue {
+    loop {
+        // The lock is let go before the exchange begins.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
         let result = exchange(&mut easy, job.request, network);
         // Whoever asked may have gone away meanwhile.
         let _ = job.answer.send(result);

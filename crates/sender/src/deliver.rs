@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use csc_message::Message;
 use csc_payload::{meaning_hash, purge};
 use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Words, body_of};
@@ -108,6 +109,20 @@ impl LastAnswer {
     }
 }
 
+impl State {
+    /// The batch under way in the journal.
+    pub(crate) fn batch(&self) -> Option<i64> {
+        self.batch
+    }
+
+    /// Turns to another batch, of which nothing was answered yet.
+    pub(crate) fn turn_to(&mut self, batch: Option<i64>) {
+        self.batch = batch;
+        self.answered = LastAnswer::default();
+        self.told_again = false;
+    }
+}
+
 impl Default for State {
     fn default() -> Self {
         State {
@@ -123,6 +138,9 @@ impl Default for State {
         }
     }
 }
+
+/// What a first post was answered.
+pub(crate) type FirstAnswer = Result<Answer, TokenFault>;
 
 /// What came of a part of a batch, retries included.
 enum Posted {
@@ -155,33 +173,45 @@ impl<'a> Delivery<'a> {
     pub(crate) async fn deliver(&mut self, mut batch: Vec<Prepared>) -> Result<(), End> {
         self.purge_before(&mut batch).await?;
         let records = batch.len();
-        let mut parts = vec![batch];
+        self.work_off(vec![batch], None, records).await
+    }
+
+    /// Works off the parts of a batch, the last one first; before them one that has been
+    /// posted once already, with the answer.
+    pub(crate) async fn work_off(
+        &mut self,
+        mut parts: Vec<Vec<Prepared>>,
+        mut posted_once: Option<(Vec<Prepared>, FirstAnswer)>,
+        records: usize,
+    ) -> Result<(), End> {
         let (mut accepted, mut unexplained) = (false, false);
-        while let Some(part) = parts.pop() {
-            if part.len() > 1 && body_length(&part) > self.state.largest {
-                push_halves(&mut parts, part);
-                continue;
-            }
-            let (mut part, stale) = self.depart(part).await?;
-            if !stale.is_empty() {
-                parts.push(stale);
-            }
-            if part.is_empty() {
-                continue;
-            }
-            let (posted, in_doubt) = self.post(&part).await;
+        loop {
+            let (mut part, first) = match posted_once.take() {
+                Some((part, first)) => (part, Some(first)),
+                None => {
+                    let Some(part) = parts.pop() else { break };
+                    if part.len() > 1 && self.is_too_large(&part) {
+                        push_halves(&mut parts, part);
+                        continue;
+                    }
+                    let (part, stale) = self.depart(part).await?;
+                    if !stale.is_empty() {
+                        parts.push(stale);
+                    }
+                    if part.is_empty() {
+                        continue;
+                    }
+                    (part, None)
+                }
+            };
+            let (posted, in_doubt) = self.post(&part, first).await;
             if !matches!(posted, Ok(Posted::Accepted(_))) {
                 self.settle_not_accepted(&mut part, in_doubt)?;
             }
             match posted? {
                 Posted::Accepted(receipts) => {
                     accepted = true;
-                    self.state.accepted = Some(Accepted {
-                        batch: self.state.batch,
-                        part,
-                        receipts,
-                        answered: std::mem::take(&mut self.state.answered),
-                    });
+                    self.note_accepted(part, receipts).await?;
                 }
                 Posted::Malformed { named, .. } if !named.is_empty() => {
                     let mut rest = Vec::with_capacity(part.len());
@@ -230,6 +260,27 @@ impl<'a> Delivery<'a> {
         self.judge(accepted, unexplained, records)
     }
 
+    /// Whether the receiver is known to refuse a body of that size.
+    pub(crate) fn is_too_large(&self, part: &[Prepared]) -> bool {
+        body_length(part) > self.state.largest
+    }
+
+    /// A part that has just been accepted.
+    pub(crate) async fn note_accepted(
+        &mut self,
+        part: Vec<Prepared>,
+        receipts: Vec<Receipt>,
+    ) -> Result<(), End> {
+        self.settle_accepted().await?;
+        self.state.accepted = Some(Accepted {
+            batch: self.state.batch,
+            part,
+            receipts,
+            answered: std::mem::take(&mut self.state.answered),
+        });
+        Ok(())
+    }
+
     /// Stops a run in which batch after batch is refused for no reason of its own,
     /// instead of marking the whole table.
     fn judge(&mut self, accepted: bool, unexplained: bool, records: usize) -> Result<(), End> {
@@ -255,7 +306,7 @@ impl<'a> Delivery<'a> {
 
     /// `--resync`: purges first, in a batch of their own, the children of whom something
     /// may have stayed. Their rows are not marked: the records follow.
-    async fn purge_before(&mut self, batch: &mut [Prepared]) -> Result<(), End> {
+    pub(crate) async fn purge_before(&mut self, batch: &mut [Prepared]) -> Result<(), End> {
         let purges: Vec<Prepared> = batch
             .iter()
             .filter_map(|record| {
@@ -280,7 +331,7 @@ impl<'a> Delivery<'a> {
             return Ok(());
         }
         let (mut purges, _) = self.depart(purges).await?;
-        let (posted, in_doubt) = self.post(&purges).await;
+        let (posted, in_doubt) = self.post(&purges, None).await;
         match posted {
             Ok(Posted::Accepted(receipts)) => {
                 self.report.resynced += purges.len() as u64;
@@ -321,7 +372,10 @@ impl<'a> Delivery<'a> {
     /// Writes down what was accepted last and what is about to be posted, in one step, and
     /// has the former recorded meanwhile. Records that were planned by what the ledger has
     /// left behind since are planned anew, and come back apart.
-    async fn depart(&mut self, part: Vec<Prepared>) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
+    pub(crate) async fn depart(
+        &mut self,
+        part: Vec<Prepared>,
+    ) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
         let Some(ledger) = self.written_ledger() else {
             self.settle_accepted().await?;
             return Ok((part, Vec::new()));
@@ -370,10 +424,8 @@ impl<'a> Delivery<'a> {
                 })
                 .collect();
         }
-        self.state.batch = batch;
+        self.state.turn_to(batch);
         self.state.recorded.clear();
-        self.state.answered = LastAnswer::default();
-        self.state.told_again = false;
         if let Some(accepted) = accepted {
             self.record_accepted(accepted).await?;
         }
@@ -409,7 +461,11 @@ impl<'a> Delivery<'a> {
 
     /// After a post that was not accepted: the ledger is as it was before, unless the
     /// receiver may have taken it all the same.
-    fn settle_not_accepted(&self, part: &mut [Prepared], in_doubt: bool) -> Result<(), End> {
+    pub(crate) fn settle_not_accepted(
+        &self,
+        part: &mut [Prepared],
+        in_doubt: bool,
+    ) -> Result<(), End> {
         let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
             return Ok(());
         };
@@ -587,29 +643,42 @@ impl<'a> Delivery<'a> {
 
     /// Posts a part, and again where that helps. Also says whether the receiver may have
     /// taken it although no reply says so.
-    async fn post(&mut self, part: &[Prepared]) -> (Result<Posted, End>, bool) {
+    /// `first` is the answer of a post that was made before.
+    async fn post(
+        &mut self,
+        part: &[Prepared],
+        first: Option<FirstAnswer>,
+    ) -> (Result<Posted, End>, bool) {
         let mut in_doubt = false;
-        let posted = self.post_until_answered(part, &mut in_doubt).await;
+        let posted = self.post_until_answered(part, first, &mut in_doubt).await;
         (posted, in_doubt)
     }
 
     async fn post_until_answered(
         &mut self,
         part: &[Prepared],
+        mut first: Option<FirstAnswer>,
         in_doubt: &mut bool,
     ) -> Result<Posted, End> {
-        let body = body_of(part.iter().map(|record| record.form.text.as_str()));
+        let mut body = None;
         let (mut failed, mut no_token) = (0, 0);
         loop {
-            if !self.pacer.turn(&mut self.stop).await {
-                return Err(End::Interrupted);
-            }
-            // What is in the table by now is told of, and what kept it out ends the run
-            // before more is posted.
-            if self.state.recording.as_ref().is_some_and(UnderWay::is_done) {
-                self.finish_recording().await?;
-            }
-            let answer = match self.client.submit(body.clone(), part.len()).await {
+            let answer = match first.take() {
+                Some(answer) => answer,
+                None => {
+                    if !self.pacer.turn(&mut self.stop).await {
+                        return Err(End::Interrupted);
+                    }
+                    // What is in the table by now is told of, and what kept it out ends the
+                    // run before more is posted.
+                    if self.state.recording.as_ref().is_some_and(UnderWay::is_done) {
+                        self.finish_recording().await?;
+                    }
+                    let body = body.get_or_insert_with(|| bytes_of(part)).clone();
+                    self.client.submit(body, part.len()).await
+                }
+            };
+            let answer = match answer {
                 Ok(answer) => answer,
                 Err(TokenFault::Final(message)) => return Err(End::Because(message)),
                 Err(TokenFault::Trouble {
@@ -623,13 +692,7 @@ impl<'a> Delivery<'a> {
                     continue;
                 }
             };
-            self.report.posts += 1;
-            self.note_failure(&answer);
-            self.state.answered = LastAnswer {
-                what: in_our_words(&answer.submitted),
-                status: answer.status,
-                request_id: answer.request_id.clone(),
-            };
+            self.note_answer(&answer);
             let status = answer.status;
             match answer.submitted {
                 Submitted::Accepted(receipts) => return Ok(Posted::Accepted(receipts)),
@@ -667,10 +730,7 @@ impl<'a> Delivery<'a> {
                     words,
                     retry_after,
                 } => {
-                    *in_doubt |= match kind {
-                        Trouble::NoAnswer | Trouble::Server => true,
-                        Trouble::Forbidden | Trouble::RateLimited | Trouble::Proxy => false,
-                    };
+                    *in_doubt |= may_have_arrived(kind);
                     failed += 1;
                     match self.next_try(kind, failed, retry_after) {
                         NextTry::After(wait) => {
@@ -741,6 +801,16 @@ impl<'a> Delivery<'a> {
         } else {
             Err(End::Interrupted)
         }
+    }
+
+    pub(crate) fn note_answer(&mut self, answer: &Answer) {
+        self.report.posts += 1;
+        self.note_failure(answer);
+        self.state.answered = LastAnswer {
+            what: in_our_words(&answer.submitted),
+            status: answer.status,
+            request_id: answer.request_id.clone(),
+        };
     }
 
     fn note_failure(&mut self, answer: &Answer) {
@@ -838,6 +908,19 @@ fn in_our_words(submitted: &Submitted) -> String {
         Submitted::RunEnds(message) => message.what().to_string(),
         Submitted::Trouble { what, .. } => what.clone(),
     }
+}
+
+/// Whether the receiver may have taken a batch that it did not confirm.
+pub(crate) fn may_have_arrived(trouble: Trouble) -> bool {
+    match trouble {
+        Trouble::NoAnswer | Trouble::Server => true,
+        Trouble::Forbidden | Trouble::RateLimited | Trouble::Proxy => false,
+    }
+}
+
+/// The body that carries these records.
+pub(crate) fn bytes_of(part: &[Prepared]) -> Bytes {
+    body_of(part.iter().map(|record| record.form.text.as_str()))
 }
 
 fn body_length(part: &[Prepared]) -> usize {

@@ -17,6 +17,7 @@ mod report;
 mod retry;
 mod run;
 mod stop;
+mod together;
 mod validate;
 
 pub use events::{Asked, Author, BatchEntry, ReadFault, Reader, RowEntry, RunEntry};

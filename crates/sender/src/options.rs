@@ -45,6 +45,8 @@ pub struct RunOptions {
     /// MAX_BATCH_BYTES: the largest body of one batch. A single record that is larger
     /// goes alone: whether it is too large is for the receiver to say.
     pub max_batch_bytes: usize,
+    /// CONCURRENCY: how many batches are posted at the same time, 1 to 4.
+    pub concurrency: usize,
     /// The most rows that are read.
     pub limit: Option<u64>,
     /// MIN_GAP_MS and its jitter.

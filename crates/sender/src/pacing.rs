@@ -43,18 +43,16 @@ impl Pacer {
 
     /// Waits until the next post may begin; `false` where a stop came first.
     pub(crate) async fn turn(&mut self, stop: &mut Stop) -> bool {
-        if stop.asked() {
-            return false;
-        }
-        if let Some(next) = self.next
-            && !stop
-                .sleep(next.saturating_duration_since(Instant::now()))
-                .await
-        {
-            return false;
-        }
-        self.next = Some(Instant::now() + self.gap.length());
-        true
+        let wait = self.reserve().saturating_duration_since(Instant::now());
+        stop.sleep(wait).await
+    }
+
+    /// When the next post may begin; the one after it begins a gap later.
+    pub(crate) fn reserve(&mut self) -> Instant {
+        let now = Instant::now();
+        let start = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(start + self.gap.length());
+        start
     }
 }
 

@@ -65,14 +65,15 @@ impl Batch {
 type Sender = mpsc::Sender<Result<Batch, Message>>;
 
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
-/// At most one waits, one is being made, and two pages are held.
+/// At most as many wait as are posted at the same time, one is being made, and two pages
+/// are held.
 pub(crate) fn start(
     run: Run,
     pass: Pass,
     limit: Option<u64>,
     superseded: Arc<Superseded>,
 ) -> mpsc::Receiver<Result<Batch, Message>> {
-    let (sender, batches) = mpsc::channel(1);
+    let (sender, batches) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
     let reading = run.clone();
     tokio::spawn(async move {

@@ -176,8 +176,23 @@ impl Run {
             let batch = batch?;
             delivery.refuse_unfit(batch.unfit).await?;
             delivery.record_unchanged(batch.unchanged).await?;
-            if !batch.records.is_empty() {
-                delivery.deliver(batch.records).await?;
+            if batch.records.is_empty() {
+                continue;
+            }
+            let mut together = vec![batch.records];
+            while together.len() < self.options.concurrency
+                && let Ok(batch) = batches.try_recv()
+            {
+                let batch = batch?;
+                delivery.refuse_unfit(batch.unfit).await?;
+                delivery.record_unchanged(batch.unchanged).await?;
+                if !batch.records.is_empty() {
+                    together.push(batch.records);
+                }
+            }
+            match together.len() {
+                1 => delivery.deliver(together.remove(0)).await?,
+                _ => delivery.deliver_together(together).await?,
             }
         }
     }

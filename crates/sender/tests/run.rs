@@ -552,3 +552,50 @@ mod recording {
         assert!(rows.iter().rev().take(10).all(|(_, _, again)| *again));
     }
 }
+
+/// CONCURRENCY: batches side by side.
+mod together {
+    use super::*;
+
+    async fn side_by_side(rows: u32, faults: &[&str]) -> Bench {
+        let mut bench = Bench::new(rows, faults).await;
+        bench.options.concurrency = 4;
+        bench
+    }
+
+    #[tokio::test]
+    async fn every_record_arrives_once_whatever_some_of_the_posts_come_to() {
+        let bench = side_by_side(125, &["status=503,times=3", "429=0,times=1"]).await;
+        let report = bench.run().await;
+        assert_eq!(report.exit(), Exit::Done);
+        assert_eq!((report.accepted, report.left()), (125, 0));
+        assert_eq!(bench.statuses(), counts(&[("sent", 125)]));
+        assert_eq!(bench.simulator.counts().accepted_records, 125);
+        // Every row left by the journal, and those of the 503s are said to have gone again.
+        let rows = bench.journal_rows();
+        let again = rows.iter().filter(|(_, posts, _)| *posts > 1).count() as u64;
+        assert_eq!((rows.len(), again), (125, report.sent_again.count));
+        assert!((10..=30).contains(&again), "{again}");
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_taken_apart_costs_the_others_nothing() {
+        let bench = side_by_side(60, &["refuse=C25"]).await;
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.refused_count()), (59, 1));
+        assert_eq!(bench.statuses(), counts(&[("error", 1), ("sent", 59)]));
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_beside_a_post_that_ends_the_run_is_recorded() {
+        let bench = side_by_side(40, &["status=404,after=1,times=1"]).await;
+        let report = bench.run().await;
+        assert!(report.ended_by.is_some());
+        let accepted = bench.simulator.counts().accepted_records;
+        assert!(accepted >= 10, "the others arrived");
+        assert_eq!(report.accepted, accepted);
+        assert_eq!(bench.statuses()["sent"], accepted);
+        assert_eq!(bench.run().await.sent_again.count, 0);
+        assert_eq!(bench.simulator.counts().accepted_records, 40);
+    }
+}

@@ -343,6 +343,7 @@ pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<M
         allow_purges: args.allow_purges,
         batch_size: settings.batch_size,
         max_batch_bytes: settings.max_batch_bytes,
+        concurrency: settings.concurrency,
         limit: args.limit,
         gap: if settings.live.is_some() {
             Gap::from_millis(settings.min_gap_ms)
@@ -445,8 +446,8 @@ fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
     let (transport, options): (Arc<dyn Transport>, ClientOptions) = match &settings.live {
         Some(live) => {
             say_ways(settings, live);
-            let transport =
-                CurlTransport::new(settings.network.clone()).map_err(|e| vec![no_threads(&e)])?;
+            let transport = CurlTransport::new(settings.network.clone(), settings.concurrency)
+                .map_err(|e| vec![no_threads(&e)])?;
             let options = ClientOptions {
                 endpoint: live.endpoint.to_string(),
                 token_endpoint: live.token_endpoint.to_string(),

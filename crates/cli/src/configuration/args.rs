@@ -62,6 +62,9 @@ pub struct ConfigArgs {
     /// MIN_GAP_MS
     #[arg(long, global = true, value_name = "MS", hide_short_help = true)]
     pub min_gap_ms: Option<String>,
+    /// CONCURRENCY
+    #[arg(long, global = true, value_name = "N", hide_short_help = true)]
+    pub concurrency: Option<String>,
     /// MAX_RETRIES
     #[arg(long, global = true, value_name = "N", hide_short_help = true)]
     pub max_retries: Option<String>,
@@ -162,6 +165,7 @@ impl ConfigArgs {
             (Key::MaxBatchBytes, &self.max_batch_bytes),
             (Key::ApiTimeout, &self.api_timeout),
             (Key::MinGapMs, &self.min_gap_ms),
+            (Key::Concurrency, &self.concurrency),
             (Key::MaxRetries, &self.max_retries),
             (Key::RetryBaseMs, &self.retry_base_ms),
             (Key::MaxWait, &self.max_wait),

@@ -30,6 +30,8 @@ pub enum Key {
     MaxBatchBytes,
     ApiTimeout,
     MinGapMs,
+    /// How many batches are posted at the same time.
+    Concurrency,
     MaxRetries,
     RetryBaseMs,
     MaxWait,
@@ -101,7 +103,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 41] = [
+pub static KEYS: &[KeyInfo] = &[
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -293,6 +295,14 @@ pub static KEYS: [KeyInfo; 41] = [
         PACE,
         "400",
         "milliseconds between the starts of two posts (25-150 more at random); 0 for none",
+    ),
+    info(
+        Key::Concurrency,
+        "CONCURRENCY",
+        &[],
+        PACE,
+        "1",
+        "batches posted at the same time, 1 to 4; more than 1 only where the DfE says so",
     ),
     info(
         Key::MaxRetries,

@@ -104,6 +104,8 @@ pub struct Settings {
     pub api_timeout: Duration,
     /// MIN_GAP_MS.
     pub min_gap_ms: u64,
+    /// CONCURRENCY, 1 to 4.
+    pub concurrency: usize,
     /// MAX_RETRIES.
     pub max_retries: u32,
     /// RETRY_BASE_MS.
@@ -193,6 +195,7 @@ impl Config {
             max_batch_bytes: read.bytes(Key::MaxBatchBytes, 8 << 20),
             api_timeout: Duration::from_secs(read.number(Key::ApiTimeout, 30, 5..=120)),
             min_gap_ms: read.number(Key::MinGapMs, 400, 0..=600_000),
+            concurrency: read.number(Key::Concurrency, 1, 1..=4) as usize,
             max_retries: read.number(Key::MaxRetries, 3, 0..=100) as u32,
             retry_base: Duration::from_millis(read.number(Key::RetryBaseMs, 1000, 1..=120_000)),
             max_wait: Duration::from_secs(read.number(Key::MaxWait, 300, 0..=86_400)),

@@ -124,6 +124,7 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::MaxBatchBytes
         | Key::ApiTimeout
         | Key::MinGapMs
+        | Key::Concurrency
         | Key::MaxRetries
         | Key::RetryBaseMs
         | Key::MaxWait

@@ -115,7 +115,7 @@ pub fn send(network: NetworkOptions, request: Request) -> Result<Reply, Fault> {
         .enable_all()
         .build()
         .unwrap();
-    let transport = CurlTransport::new(network).unwrap();
+    let transport = CurlTransport::new(network, 1).unwrap();
     runtime.block_on(transport.send(request))
 }
 

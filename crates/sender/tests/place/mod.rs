@@ -53,6 +53,7 @@ impl Bench {
                 resync: false,
                 allow_purges: None,
                 batch_size: 10,
+                concurrency: 1,
                 max_batch_bytes: 1 << 20,
                 limit: None,
                 gap: Gap::from_millis(0),

@@ -1,0 +1,128 @@
+//! Several batches posted at the same time, for receivers that allow it (CONCURRENCY).
+//!
+//! Each has its own departure in the journal before any of them is posted. What comes
+//! back is worked off in order; whatever needs more than its first post is posted alone.
+
+use csc_receiver::{Answer, Submitted};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use crate::deliver::{Delivery, End, FirstAnswer, bytes_of, may_have_arrived};
+use crate::plan::Prepared;
+
+/// A batch that has departed.
+struct Lane {
+    /// Its number in the journal.
+    number: Option<i64>,
+    part: Vec<Prepared>,
+    /// What has to be planned anew, and goes after it.
+    stale: Vec<Prepared>,
+}
+
+impl Delivery<'_> {
+    /// Posts batches side by side, and records what came of each.
+    pub(crate) async fn deliver_together(
+        &mut self,
+        batches: Vec<Vec<Prepared>>,
+    ) -> Result<(), End> {
+        let mut going = Vec::with_capacity(batches.len());
+        for mut batch in batches {
+            self.purge_before(&mut batch).await?;
+            if self.is_too_large(&batch) {
+                let records = batch.len();
+                self.work_off(vec![batch], None, records).await?;
+            } else {
+                going.push(batch);
+            }
+        }
+        let mut lanes = Vec::with_capacity(going.len());
+        for batch in going {
+            let (part, stale) = self.depart(batch).await?;
+            let number = self.state.batch();
+            lanes.push(Lane {
+                number,
+                part,
+                stale,
+            });
+        }
+        let answers = self.post_side_by_side(&lanes).await;
+        let mut end = Ok(());
+        for (lane, answer) in lanes.into_iter().zip(answers) {
+            self.state.turn_to(lane.number);
+            let done = match answer {
+                Some(answer) if end.is_ok() => self.conclude(lane, answer).await,
+                Some(answer) => self.settle_lane(lane, answer).await,
+                None => self.leave(lane),
+            };
+            // What ended the run first is what it ends with.
+            end = end.and(done);
+        }
+        end
+    }
+
+    /// The answer to each lane's post; `None` where a stop came before it, or where there
+    /// was nothing to post.
+    async fn post_side_by_side(&mut self, lanes: &[Lane]) -> Vec<Option<FirstAnswer>> {
+        let client = self.client;
+        let posts: Vec<_> = lanes
+            .iter()
+            .map(|lane| {
+                let start = (!lane.part.is_empty()).then(|| self.pacer.reserve());
+                let mut stop = self.stop.clone();
+                let (body, records) = (bytes_of(&lane.part), lane.part.len());
+                async move {
+                    let wait = start?.saturating_duration_since(Instant::now());
+                    if !stop.sleep(wait).await {
+                        return None;
+                    }
+                    Some(client.submit(body, records).await)
+                }
+            })
+            .collect();
+        join_all(posts).await
+    }
+
+    async fn conclude(&mut self, lane: Lane, answer: FirstAnswer) -> Result<(), End> {
+        let records = lane.part.len() + lane.stale.len();
+        let parts = if lane.stale.is_empty() {
+            Vec::new()
+        } else {
+            vec![lane.stale]
+        };
+        self.work_off(parts, Some((lane.part, answer)), records)
+            .await
+    }
+
+    /// The run ends for another lane's sake: what came of this one is written down, and
+    /// nothing is posted again.
+    async fn settle_lane(&mut self, lane: Lane, answer: FirstAnswer) -> Result<(), End> {
+        let mut part = lane.part;
+        let Ok(answer) = answer else {
+            return self.settle_not_accepted(&mut part, false);
+        };
+        self.note_answer(&answer);
+        let Answer { submitted, .. } = answer;
+        let in_doubt = match submitted {
+            Submitted::Accepted(receipts) => {
+                return self.note_accepted(part, receipts).await;
+            }
+            Submitted::Unreadable { .. } => true,
+            Submitted::Trouble { kind, .. } => may_have_arrived(kind),
+            Submitted::NothingTaken
+            | Submitted::Malformed { .. }
+            | Submitted::TooLarge { .. }
+            | Submitted::Unauthorised
+            | Submitted::RunEnds(_) => false,
+        };
+        self.settle_not_accepted(&mut part, in_doubt)
+    }
+
+    /// A lane that was not posted.
+    fn leave(&mut self, lane: Lane) -> Result<(), End> {
+        let mut part = lane.part;
+        if !part.is_empty() {
+            self.settle_not_accepted(&mut part, false)?;
+        }
+        Err(End::Interrupted)
+    }
+}
