@@ -34,6 +34,10 @@ impl From<Message> for End {
     }
 }
 
+/// How long after Ctrl-C the database may take to record the batch under way. A database
+/// that is gone is not waited for: what was sent is in the journal.
+const RECORDING_GRACE: Duration = Duration::from_secs(15);
+
 /// The most failed posts that a report lists.
 const FAILURES: usize = 100;
 
@@ -703,7 +707,8 @@ impl Delivery<'_> {
         part: Vec<Prepared>,
         receipts: Vec<Receipt>,
     ) -> Result<(), End> {
-        self.settle_accepted(&part, &receipts)?;
+        // Where the journal takes no more, the table still does: the run ends after that.
+        let settled = self.settle_accepted(&part, &receipts);
         let live = self.options.mode == Mode::Live;
         for record in &part {
             if record.may_leave_remains {
@@ -735,10 +740,11 @@ impl Delivery<'_> {
             .collect();
         match self.record(&outcomes).await {
             Ok(recorded) => {
-                self.state.recorded.extend(self.state.batch);
                 self.report.accepted += recorded.len() as u64;
                 self.report.purged += purges as u64;
                 self.tell_recorded();
+                settled?;
+                self.state.recorded.extend(self.state.batch);
                 Ok(())
             }
             Err(end) => {
@@ -749,6 +755,7 @@ impl Delivery<'_> {
                     rows = ?outcomes.iter().map(|o| o.key.id()).collect::<Vec<_>>(),
                     "accepted by the receiver, but not recorded in the table"
                 );
+                settled?;
                 Err(end)
             }
         }
@@ -825,7 +832,11 @@ impl Delivery<'_> {
         if outcomes.is_empty() {
             return Ok(Vec::new());
         }
-        let recorded = self.store.record(outcomes).await.map_err(Message::from)?;
+        let recording = self.store.record(outcomes);
+        let recorded = match self.stop.finish(RECORDING_GRACE, recording).await {
+            Some(recorded) => recorded.map_err(Message::from)?,
+            None => return Err(End::Interrupted),
+        };
         if recorded.len() < outcomes.len() {
             let found: std::collections::HashSet<i64> = recorded.iter().copied().collect();
             for outcome in outcomes {

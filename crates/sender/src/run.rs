@@ -70,15 +70,14 @@ impl Run {
     }
 
     async fn send_all(&self, delivery: &mut Delivery<'_>, stop: Stop) -> Result<(), End> {
-        self.store.shape().await.map_err(Message::from)?;
-        self.store.lock().await.map_err(Message::from)?;
-        self.begin()?;
-        delivery.catch_up().await?;
-        let (purges, nothing_held) = self.count_purges().await?;
-        delivery.report.nothing_held = nothing_held;
+        // Nothing is under way yet, so a stop is not kept waiting by a database that is gone.
+        let mut stopped = stop.clone();
+        let purges = tokio::select! {
+            biased;
+            () = stopped.wait() => return Err(End::Interrupted),
+            purges = self.get_ready(delivery) => purges?,
+        };
         let limit = self.options.limit.unwrap_or(u64::MAX);
-        delivery.report.eligible = (self.count_records().await? + purges).min(limit);
-        self.check_purges(purges)?;
         if self.options.resync {
             self.deliver_all(delivery, Pass::Resync, self.options.limit, &stop)
                 .await?;
@@ -94,6 +93,21 @@ impl Run {
         }
         let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
         self.deliver_all(delivery, Pass::Records, left, &stop).await
+    }
+
+    /// Takes the table, records what an earlier run could not, and gives how many purges
+    /// there are.
+    async fn get_ready(&self, delivery: &mut Delivery<'_>) -> Result<u64, End> {
+        self.store.shape().await.map_err(Message::from)?;
+        self.store.lock().await.map_err(Message::from)?;
+        self.begin()?;
+        delivery.catch_up().await?;
+        let (purges, nothing_held) = self.count_purges().await?;
+        delivery.report.nothing_held = nothing_held;
+        let limit = self.options.limit.unwrap_or(u64::MAX);
+        delivery.report.eligible = (self.count_records().await? + purges).min(limit);
+        self.check_purges(purges)?;
+        Ok(purges)
     }
 
     /// Writes down that the run begins: before anything is sent, and only once it has the
