@@ -24,7 +24,7 @@ fn kills() -> u64 {
 }
 
 /// A child's record, of which every version differs in a field that every delta carries.
-fn record(child: u64, version: u64) -> Value {
+pub fn record(child: u64, version: u64) -> Value {
     json!({
         "la_child_id": format!("C{child}"),
         "child_details": {"sex": "M", "first_name": format!("version {version}")},
@@ -85,7 +85,7 @@ impl Night<'_> {
 }
 
 /// A row that is marked sent is at the receiver as it stands in the table.
-fn nothing_is_marked_that_did_not_arrive(place: &Place, table: &Table<'_>, when: &str) {
+pub fn nothing_is_marked_that_did_not_arrive(place: &Place, table: &Table<'_>, when: &str) {
     let held = place.simulator.records("845");
     for (person, payload, state, status) in table.rows() {
         let child = payload["la_child_id"].as_str().unwrap();
@@ -129,7 +129,7 @@ fn named_as_sent_again(place: &Place, table: &Table<'_>) -> BTreeMap<String, i64
     again
 }
 
-fn what_arrived_twice_is_named(place: &Place, table: &Table<'_>) {
+pub fn what_arrived_twice_is_named(place: &Place, table: &Table<'_>) {
     let mut arrived: BTreeMap<(String, String), i64> = BTreeMap::new();
     for record in place.simulator.log() {
         let child = record["la_child_id"].as_str().unwrap().to_string();
@@ -175,6 +175,9 @@ fn killed_again_and_again(place: &Place, table: &Table<'_>, mode: &str, seed: u6
         mode,
         "--allow-purges",
         "1000",
+        // Batches one after the other, and side by side.
+        "--concurrency",
+        if seed.is_multiple_of(2) { "3" } else { "1" },
     ];
     // As long as a whole run takes here, so that the moments fall all over it.
     let begun = std::time::Instant::now();

@@ -10,17 +10,28 @@
 
 mod a_month;
 mod canary;
+#[cfg(target_os = "linux")]
+mod clock;
 mod fault_matrix;
 mod faulty;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod gate;
+mod hostile;
 #[cfg(all(unix, feature = "kerberos"))]
 mod kerberos;
 mod kills;
+mod outages;
+#[cfg(unix)]
+mod own_postgres;
 mod place;
 mod postgres;
 mod printed;
 #[cfg(unix)]
 mod proxies;
 mod replies;
+#[cfg(unix)]
+mod restarts;
 mod runs;
 mod safety_rules;
 #[cfg(target_os = "linux")]
@@ -33,4 +44,6 @@ mod system_calls;
 mod table;
 mod tls_front;
 mod trust;
+mod two_runs;
 mod validate;
+mod watched;

@@ -87,6 +87,27 @@ impl Place {
         place
     }
 
+    /// The receiver goes down, with every connection to it. Gives the port that it had.
+    pub fn receiver_goes_down(&mut self) -> u16 {
+        let port = self.running.address().port();
+        let elsewhere = self
+            .runtime
+            .block_on(serve(self.simulator.clone(), 0))
+            .unwrap();
+        drop(std::mem::replace(&mut self.running, elsewhere));
+        until(
+            || std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "the receiver to go down",
+        );
+        port
+    }
+
+    /// It comes back at that port.
+    pub fn receiver_comes_back(&mut self, port: u16) {
+        let again = serve(self.simulator.clone(), port);
+        self.running = self.runtime.block_on(again).unwrap();
+    }
+
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }

@@ -5,6 +5,7 @@ use crate::place::Place;
 /// A schema of its own in the tests' PostgreSQL.
 pub struct Schema {
     client: postgres_client::Client,
+    url: String,
     pub name: String,
 }
 
@@ -20,23 +21,33 @@ pub fn url() -> String {
         .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/test".to_string())
 }
 
+fn connect(url: &str) -> postgres_client::Client {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let client = runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .expect("the tests need a PostgreSQL: see README");
+        tokio::spawn(connection);
+        client
+    });
+    postgres_client::Client { runtime, client }
+}
+
 impl Schema {
     pub fn new(name: &str) -> Schema {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let client = runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&url(), tokio_postgres::NoTls)
-                .await
-                .expect("the tests need a PostgreSQL: see README");
-            tokio::spawn(connection);
-            client
-        });
+        Schema::at(&url(), name)
+    }
+
+    /// In another PostgreSQL than the tests' own.
+    pub fn at(url: &str, name: &str) -> Schema {
         let name = format!("csc_e2e_{}_{name}", std::process::id());
         let schema = Schema {
-            client: postgres_client::Client { runtime, client },
+            client: connect(url),
+            url: url.to_string(),
             name,
         };
         schema.execute(&format!(
@@ -44,6 +55,11 @@ impl Schema {
             schema.name
         ));
         schema
+    }
+
+    /// After the server was started again.
+    pub fn reconnect(&mut self) {
+        self.client = connect(&self.url);
     }
 
     pub fn execute(&self, sql: &str) {

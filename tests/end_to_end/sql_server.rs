@@ -6,16 +6,16 @@ use csc_staging::{NewRow, TableName, connect};
 
 use crate::place::{Place, payload};
 
-/// The place with a table of its own in that server's test database, or none without one.
-fn at(name: &str, children: u32, faults: &[&str]) -> Option<Place> {
+/// The place with a table of its own in that server's test database, and the settings that
+/// name it; or none without one.
+pub fn at(name: &str, children: u32, faults: &[&str]) -> Option<(Place, String)> {
     let address = std::env::var("CSC_TEST_MSSQL")
         .ok()
         .filter(|text| !text.is_empty())?;
     let place = Place::new(0, faults);
     let table = format!("dbo.csc_e2e_{}_{name}_anon", std::process::id());
-    place.write_env(&format!(
-        "DB_CONNECTION_STRING={address}\nTABLE_NAME={table}"
-    ));
+    let settings = format!("DB_CONNECTION_STRING={address}\nTABLE_NAME={table}");
+    place.write_env(&settings);
     let rows: Vec<NewRow> = (1..=children)
         .map(|n| NewRow {
             person_id: format!("P{n}"),
@@ -31,12 +31,12 @@ fn at(name: &str, children: u32, faults: &[&str]) -> Option<Place> {
         store.create().await.unwrap();
         store.stage(&rows).await.unwrap();
     });
-    Some(place)
+    Some((place, settings))
 }
 
 #[test]
 fn the_main_job_on_sql_server() {
-    let Some(place) = at("main", 55, &["refuse-unnamed=C17"]) else {
+    let Some((place, _)) = at("main", 55, &["refuse-unnamed=C17"]) else {
         return;
     };
     let ran = place.live(&[]);
@@ -70,7 +70,7 @@ fn the_main_job_on_sql_server() {
 
 #[test]
 fn a_second_run_is_told_who_has_the_table() {
-    let Some(place) = at("busy", 30, &["slow=3000"]) else {
+    let Some((place, _)) = at("busy", 30, &["slow=3000"]) else {
         return;
     };
     let first = place.start(&["send", "--live", "--yes"]);

@@ -134,7 +134,7 @@ impl Config {
         for (key, value) in flags {
             config.add(key, Source::Flag, value);
         }
-        for info in &KEYS {
+        for info in KEYS {
             let names = std::iter::once(&info.name).chain(info.aliases);
             for name in names {
                 let value = (world.environment)(name).filter(|value| !value.trim().is_empty());

@@ -7,6 +7,7 @@ mod commands;
 mod configuration;
 mod console;
 mod logging;
+mod panics;
 mod progress;
 mod safety;
 mod secret_store;
@@ -21,6 +22,7 @@ use crate::arguments::Arguments;
 use crate::configuration::World;
 
 fn main() -> ExitCode {
+    panics::install();
     let arguments = Arguments::parse();
     let exit = match commands::run(arguments, &World::real()) {
         Ok(exit) => exit,

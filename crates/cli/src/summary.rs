@@ -109,7 +109,13 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
             report.failures.len() - 10
         ));
     }
-    if report.interrupted {
+    if report.interrupted && report.unrecorded.count > 0 {
+        lines.push(
+            "Interrupted: the batch under way was ended, and the database was not waited for any \
+             longer; the rest goes with the next run."
+                .into(),
+        );
+    } else if report.interrupted {
         lines.push(
             "Interrupted: the batch under way was ended and recorded; the rest goes with the next run."
                 .into(),

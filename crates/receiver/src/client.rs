@@ -14,7 +14,7 @@ use crate::meaning::{Meaning, RunEnd, Trouble, meaning};
 use crate::proxy::offered_schemes;
 use crate::receipt::{Receipt, receipts};
 use crate::refusal::refused_records;
-use crate::retry_after::retry_after;
+use crate::retry_after::{http_date, retry_after};
 use crate::token::{Denied, Token, TokenFault, encode, form, granted};
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::words::{Words, folded};
@@ -513,10 +513,14 @@ pub fn body_of<'a>(records: impl IntoIterator<Item = &'a str> + Clone) -> Bytes 
     body.freeze()
 }
 
+/// How long the receiver asks to wait. A date is counted from the reply's own: both are of
+/// the receiver's clock, whatever this machine's says.
 fn asked_wait(reply: &Reply) -> Option<Duration> {
-    reply
-        .header("retry-after")
-        .and_then(|value| retry_after(value, Timestamp::now()))
+    let now = reply
+        .header("date")
+        .and_then(http_date)
+        .unwrap_or_else(Timestamp::now);
+    retry_after(reply.header("retry-after")?, now)
 }
 
 /// A header's value where it is one word of the kind that is asked for. Anything else may

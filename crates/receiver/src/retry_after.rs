@@ -12,9 +12,14 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    static PARSER: DateTimeParser = DateTimeParser::new();
-    let at = PARSER.parse_timestamp(value).ok()?;
+    let at = http_date(value)?;
     Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
+}
+
+/// A date as HTTP writes it (RFC 9110, 5.6.7); what can't be read is `None`.
+pub(crate) fn http_date(value: &str) -> Option<Timestamp> {
+    static PARSER: DateTimeParser = DateTimeParser::new();
+    PARSER.parse_timestamp(value.trim()).ok()
 }
 
 #[cfg(test)]

@@ -380,6 +380,11 @@ impl<'a> Delivery<'a> {
             self.settle_accepted().await?;
             return Ok((part, Vec::new()));
         };
+        // Nothing departs once the table takes no more.
+        if let Err(end) = self.finish_recording().await {
+            self.leave_to_next_run()?;
+            return Err(end);
+        }
         let in_doubt: Vec<_> = part.iter().map(Prepared::in_doubt_after).collect();
         let departures: Vec<Departure<'_>> = part
             .iter()
@@ -395,14 +400,21 @@ impl<'a> Delivery<'a> {
             })
             .collect();
         let accepted = self.state.accepted.take();
-        let settled = accepted.as_ref().and_then(Accepted::settled);
-        let Departed { batch, revisions } = ledger.depart(
+        let departed = ledger.depart(
             &self.options.run_id,
-            settled.as_ref(),
+            accepted.as_ref().and_then(Accepted::settled).as_ref(),
             &departures,
             &self.state.recorded,
-        )?;
-        drop(settled);
+        );
+        let Departed { batch, revisions } = match departed {
+            Ok(departed) => departed,
+            Err(full) => {
+                if let Some(accepted) = accepted {
+                    self.record_at_last(accepted, full.clone()).await?;
+                }
+                return Err(full.into());
+            }
+        };
         let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
         for (mut record, revision) in part.into_iter().zip(revisions) {
             match revision {
@@ -517,12 +529,45 @@ impl<'a> Delivery<'a> {
         let Some(accepted) = self.state.accepted.take() else {
             return Ok(());
         };
-        if let Some(ledger) = self.written_ledger()
-            && let Some(settled) = accepted.settled()
-        {
+        let settled = match (self.written_ledger(), accepted.settled()) {
+            (Some(ledger), Some(settled)) => ledger.settle(&settled),
+            (Some(_) | None, _) => Ok(()),
+        };
+        match settled {
+            Ok(()) => self.record_accepted(accepted).await,
+            Err(full) => self.record_at_last(accepted, full).await,
+        }
+    }
+
+    /// Where the table takes no more, the journal still does: the next run records it.
+    fn leave_to_next_run(&mut self) -> Result<(), End> {
+        let Some(accepted) = self.state.accepted.take() else {
+            return Ok(());
+        };
+        let ids: Vec<i64> = accepted.part.iter().map(|record| record.key.id()).collect();
+        self.note_unrecorded(&ids);
+        if let (Some(ledger), Some(settled)) = (self.written_ledger(), accepted.settled()) {
             ledger.settle(&settled)?;
         }
-        self.record_accepted(accepted).await
+        Ok(())
+    }
+
+    /// Where the journal takes no more, the table still does: the run ends after that.
+    async fn record_at_last(&mut self, accepted: Accepted, full: Message) -> Result<(), End> {
+        let begun = self
+            .record_accepted(Accepted {
+                batch: None,
+                ..accepted
+            })
+            .await;
+        let recorded = match begun {
+            Ok(()) => self.finish_recording().await,
+            Err(end) => Err(end),
+        };
+        if let Err(End::Because(message)) = recorded {
+            tracing::error!("{message}");
+        }
+        Err(End::Because(full))
     }
 
     /// Brings what was accepted into the table, also where the run ends for another reason.

@@ -428,9 +428,20 @@ pub(crate) fn was_cut_short(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Removes the events of runs that began more than so many days ago, but none of a batch
-/// whose receipts may not be in the table yet.
+/// whose receipts may not be in the table yet. Counted from the last run, where that is
+/// earlier than the clock says.
 pub(crate) fn prune(connection: &mut Connection, keep_days: u32) -> rusqlite::Result<usize> {
-    let oldest = Timestamp::now()
+    let last: Option<String> = connection
+        .query_row(
+            "SELECT begun_at FROM run ORDER BY rowid DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let last = last.and_then(|at| at.parse::<Timestamp>().ok());
+    let now = Timestamp::now();
+    let oldest = last
+        .map_or(now, |last| last.min(now))
         .checked_sub(Span::new().hours(i64::from(keep_days) * 24))
         .unwrap_or(Timestamp::MIN);
     let oldest = stamp(oldest);

@@ -91,6 +91,7 @@ impl Journal {
                 create()?;
                 (open().map_err(|e| unusable(e.to_string()))?, Some(aside))
             }
+            Err(error) if is_full(&error) => return Err(full(path, &error)),
             Err(error) => return Err(unusable(error.to_string())),
         };
         Ok(Opened {
@@ -103,7 +104,8 @@ impl Journal {
     }
 
     /// Removes the events of runs that began more than so many days ago; the ledger stays.
-    /// Gives how many runs went.
+    /// Gives how many runs went. Counted from the last run, where the clock says more: a
+    /// clock that is wrong for a night must not cost a year's events.
     pub fn prune(&self, keep_days: u32) -> Result<usize, Message> {
         events::prune(&mut self.connection(), keep_days).map_err(|e| refused(&self.path, &e))
     }
@@ -221,11 +223,44 @@ impl Journal {
 }
 
 pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> Message {
+    if is_full(error) {
+        return full(path, error);
+    }
     Message::new(
         202,
         format!("Cannot use the journal {}", path.display()),
         error.to_string(),
         "close whatever else has the file open and make room on the disk, then start again",
+    )
+}
+
+/// Whether there is no room for what is to be written: the disk is full, or so is what this
+/// account may use of it, which the system says in another way.
+fn is_full(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi;
+    let Some(error) = error.sqlite_error() else {
+        return false;
+    };
+    error.code == rusqlite::ErrorCode::DiskFull
+        || [
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_SHMSIZE,
+        ]
+        .contains(&error.extended_code)
+}
+
+/// A safety rule: what cannot be written down does not go.
+fn full(path: &Path, error: &rusqlite::Error) -> Message {
+    Message::new(
+        617,
+        format!("Cannot write to the journal {}", path.display()),
+        format!(
+            "{error}: the disk that holds it is full, or what this account may use of it. Nothing \
+             is sent that cannot be written down first"
+        ),
+        "make room on that disk, then start again. Do not delete the journal: the next run finds in \
+         it what was sent",
     )
 }
 
@@ -245,12 +280,16 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Renames the file, and what SQLite keeps beside it.
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let at = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     let named = |end: &str| {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         PathBuf::from(name)
     };
+    let mut at = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    // A clock that was set back must not have one that was kept before overwritten.
+    while named(&format!(".damaged-{at}")).exists() {
+        at.push('x');
+    }
     let aside = named(&format!(".damaged-{at}"));
     std::fs::rename(path, &aside)?;
     for beside in ["-wal", "-shm"] {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use csc_message::Message;
 use csc_staging::{Outcome, RowKey, RowResult, StoreError};
@@ -14,6 +15,10 @@ use crate::plan::Prepared;
 use crate::prepare::Unfit;
 use crate::report::Event;
 use crate::{Mode, Reason};
+
+/// How long after Ctrl-C the database may take to record the batch under way. A database
+/// that is gone is not waited for: what was sent is in the journal.
+const RECORDING_GRACE: Duration = Duration::from_secs(15);
 
 /// What the outcomes are of.
 pub(crate) enum Recording {
@@ -31,6 +36,15 @@ pub(crate) struct UnderWay {
     ids: Vec<i64>,
     what: Recording,
     task: JoinHandle<Result<Vec<i64>, StoreError>>,
+}
+
+impl Recording {
+    fn is_accepted(&self) -> bool {
+        match self {
+            Recording::Accepted { .. } => true,
+            Recording::Unchanged | Recording::Refused(_) => false,
+        }
+    }
 }
 
 impl UnderWay {
@@ -120,7 +134,9 @@ impl Delivery<'_> {
     ) -> Result<(), End> {
         let ids: Vec<i64> = outcomes.iter().map(|outcome| outcome.key.id()).collect();
         if let Err(end) = self.finish_recording().await {
-            self.note_unrecorded(&ids, &what);
+            if what.is_accepted() {
+                self.note_unrecorded(&ids);
+            }
             return Err(end);
         }
         let store = Arc::clone(&self.store);
@@ -132,19 +148,33 @@ impl Delivery<'_> {
     /// Waits until the table has what it is being told, and notes the rows that changed
     /// meanwhile.
     pub(crate) async fn finish_recording(&mut self) -> Result<(), End> {
-        let Some(UnderWay { ids, what, task }) = self.state.recording.take() else {
+        let Some(UnderWay {
+            ids,
+            what,
+            mut task,
+        }) = self.state.recording.take()
+        else {
             return Ok(());
         };
-        let done = match task.await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
+        let done = match self.stop.finish(RECORDING_GRACE, &mut task).await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 // Only the end of the whole program takes a task away.
                 Err(_) => return Err(End::Interrupted),
             },
+            None => {
+                task.abort();
+                if what.is_accepted() {
+                    self.note_unrecorded(&ids);
+                }
+                return Err(End::Interrupted);
+            }
         };
         let recorded = done.map_err(|error| {
-            self.note_unrecorded(&ids, &what);
+            if what.is_accepted() {
+                self.note_unrecorded(&ids);
+            }
             End::Because(Message::from(error))
         })?;
         if recorded.len() < ids.len() {
@@ -182,18 +212,13 @@ impl Delivery<'_> {
 
     /// Rows that the receiver has and the table does not know of: the next run records them
     /// from the journal.
-    fn note_unrecorded(&mut self, ids: &[i64], what: &Recording) {
-        match what {
-            Recording::Accepted { .. } => {
-                for id in ids {
-                    self.report.unrecorded.add(*id);
-                }
-                tracing::error!(
-                    rows = ?ids,
-                    "accepted by the receiver, but not recorded in the table"
-                );
-            }
-            Recording::Unchanged | Recording::Refused(_) => {}
+    pub(crate) fn note_unrecorded(&mut self, ids: &[i64]) {
+        for id in ids {
+            self.report.unrecorded.add(*id);
         }
+        tracing::error!(
+            rows = ?ids,
+            "accepted by the receiver, but not recorded in the table"
+        );
     }
 }

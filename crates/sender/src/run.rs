@@ -29,6 +29,14 @@ pub struct Run {
     pub options: RunOptions,
 }
 
+/// What there is to do.
+struct Eligible {
+    purges: u64,
+    records: u64,
+    /// Rows that have a newer one of the same child.
+    superseded: Arc<Superseded>,
+}
+
 /// A failed load marks everyone deleted. A run that would purge more than this share of
 /// the children held, in percent, and more than this number, stops before it begins.
 const PURGE_CEILING_PERCENT: u64 = 2;
@@ -71,31 +79,23 @@ impl Run {
     }
 
     async fn send_all(&self, delivery: &mut Delivery<'_>, stop: Stop) -> Result<(), End> {
-        self.store.shape().await.map_err(Message::from)?;
-        self.store.lock().await.map_err(Message::from)?;
-        self.begin()?;
-        delivery.catch_up().await?;
-        // Whoever has nothing to do does not look for children with several rows.
-        let present = self.store.present().await.map_err(Message::from)?;
-        if present == Present::default() && !self.options.resync {
+        // Nothing is under way yet, so a stop is not kept waiting by a database that is gone.
+        let mut stopped = stop.clone();
+        let ready = tokio::select! {
+            biased;
+            () = stopped.wait() => return Err(End::Interrupted),
+            ready = self.get_ready(delivery) => ready?,
+        };
+        let Some(Eligible {
+            purges,
+            records,
+            mut superseded,
+        }) = ready
+        else {
             delivery.tell(Event::Begun { eligible: 0 });
             return Ok(());
-        }
-        let mut superseded = self.superseded().await?;
-        let (purges, nothing_held) = if present.deletions {
-            self.count_purges(&superseded).await?
-        } else {
-            (0, RowList::default())
         };
-        delivery.report.nothing_held = nothing_held;
         let limit = self.options.limit.unwrap_or(u64::MAX);
-        let records = if present.records {
-            self.count(Selection::Records, &superseded).await?
-        } else {
-            0
-        };
-        delivery.report.eligible = (records + purges).min(limit);
-        self.check_purges(purges)?;
         if self.options.resync {
             self.deliver_all(
                 delivery,
@@ -132,6 +132,39 @@ impl Run {
         }
         self.deliver_all(delivery, Pass::Records, left, &superseded, &stop)
             .await
+    }
+
+    /// Takes the table, records what an earlier run could not, and gives what there is to
+    /// do; `None` where that is nothing.
+    async fn get_ready(&self, delivery: &mut Delivery<'_>) -> Result<Option<Eligible>, End> {
+        self.store.shape().await.map_err(Message::from)?;
+        self.store.lock().await.map_err(Message::from)?;
+        self.begin()?;
+        delivery.catch_up().await?;
+        let present = self.store.present().await.map_err(Message::from)?;
+        if present == Present::default() && !self.options.resync {
+            return Ok(None);
+        }
+        let superseded = self.superseded().await?;
+        let (purges, nothing_held) = if present.deletions {
+            self.count_purges(&superseded).await?
+        } else {
+            (0, RowList::default())
+        };
+        delivery.report.nothing_held = nothing_held;
+        let records = if present.records {
+            self.count(Selection::Records, &superseded).await?
+        } else {
+            0
+        };
+        let limit = self.options.limit.unwrap_or(u64::MAX);
+        delivery.report.eligible = (records + purges).min(limit);
+        self.check_purges(purges)?;
+        Ok(Some(Eligible {
+            purges,
+            records,
+            superseded,
+        }))
     }
 
     /// Writes down that the run begins: before anything is sent, and only once it has the

@@ -32,6 +32,20 @@ impl Stop {
         }
     }
 
+    /// Does work that is not broken off by a stop, unless it takes longer than `grace` after
+    /// it; `None` where it was given up.
+    pub async fn finish<T>(&mut self, grace: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.wait().await;
+            tokio::time::sleep(grace).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = given_up => None,
+        }
+    }
+
     /// Waits so long; `false` where a stop came first.
     pub async fn sleep(&mut self, time: Duration) -> bool {
         if self.asked() {
@@ -61,6 +75,17 @@ mod tests {
         let waiting = tokio::spawn(async move { stop.sleep(Duration::from_secs(3600)).await });
         stopper.stop();
         assert!(!waiting.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_under_way_is_finished_after_a_stop_and_given_up_where_it_takes_too_long() {
+        let (stopper, mut stop) = Stop::new();
+        let work = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let grace = Duration::from_secs(15);
+        assert!(stop.finish(grace, work(1000)).await.is_some());
+        stopper.stop();
+        assert!(stop.finish(grace, work(14)).await.is_some());
+        assert!(stop.finish(grace, work(16)).await.is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -35,9 +35,18 @@ impl Delivery<'_> {
                 going.push(batch);
             }
         }
-        let mut lanes = Vec::with_capacity(going.len());
+        let mut lanes: Vec<Lane> = Vec::with_capacity(going.len());
         for batch in going {
-            let (part, stale) = self.depart(batch).await?;
+            let (part, stale) = match self.depart(batch).await {
+                Ok(departed) => departed,
+                Err(end) => {
+                    // Those before it are not posted either.
+                    for mut lane in lanes {
+                        self.take_back(&mut lane)?;
+                    }
+                    return Err(end);
+                }
+            };
             let number = self.state.batch();
             lanes.push(Lane {
                 number,
@@ -52,6 +61,10 @@ impl Delivery<'_> {
             let done = match answer {
                 Some(answer) if end.is_ok() => self.conclude(lane, answer).await,
                 Some(answer) => self.settle_lane(lane, answer).await,
+                None if lane.part.is_empty() => match end {
+                    Ok(()) => self.deliver(lane.stale).await,
+                    Err(_) => Ok(()),
+                },
                 None => self.leave(lane),
             };
             // What ended the run first is what it ends with.
@@ -118,11 +131,16 @@ impl Delivery<'_> {
     }
 
     /// A lane that was not posted.
-    fn leave(&mut self, lane: Lane) -> Result<(), End> {
-        let mut part = lane.part;
-        if !part.is_empty() {
-            self.settle_not_accepted(&mut part, false)?;
-        }
+    fn leave(&mut self, mut lane: Lane) -> Result<(), End> {
+        self.take_back(&mut lane)?;
         Err(End::Interrupted)
+    }
+
+    fn take_back(&mut self, lane: &mut Lane) -> Result<(), End> {
+        self.state.turn_to(lane.number);
+        if lane.part.is_empty() {
+            return Ok(());
+        }
+        self.settle_not_accepted(&mut lane.part, false)
     }
 }

@@ -11,59 +11,180 @@
 
 mod place;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use csc_message::Probe;
 use csc_payload::meaning;
 use csc_sender_run::{Payloads, Run, Stop};
+use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
     Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, Stretch, Superseded, TableShape, TableSummary,
+    StoreError, Stretch, Superseded, TableShape, TableSummary, connect,
 };
 use place::{Bench, Told};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use tokio::sync::Mutex;
 
-const TABLE: &str = "ssd_api_data_staging_anon";
+/// How many runs are interfered with: 1,000 over all four tests.
+const RUNS_ON_SQLITE: u64 = 400;
+const RUNS_ON_POSTGRESQL: u64 = 100;
 
-/// How many runs each test interferes with: 1,000 over both.
-const RUNS: u64 = 500;
+/// The table as others see it, and a way to it that is not the run's.
+enum Table {
+    Sqlite(std::path::PathBuf),
+    Postgres {
+        client: tokio_postgres::Client,
+        target: Box<ConnectionTarget>,
+        schema: String,
+    },
+}
+
+const NAME: &str = "ssd_api_data_staging_anon";
+
+impl Table {
+    /// The table of the bench.
+    fn in_sqlite(bench: &Bench) -> Table {
+        Table::Sqlite(bench.folder.path().join("children.db"))
+    }
+
+    /// A schema of its own in the tests' PostgreSQL, with the children of the bench.
+    async fn in_postgresql(name: &str, children: u32) -> Table {
+        let url = std::env::var("CSC_TEST_POSTGRES")
+            .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/test".to_string());
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .expect("the tests need a PostgreSQL: see README");
+        tokio::spawn(connection);
+        let table = Table::Postgres {
+            client,
+            target: Box::new(parse(&url).unwrap().target),
+            schema: format!("csc_meddled_{}_{name}", std::process::id()),
+        };
+        table.execute("DROP SCHEMA IF EXISTS {s} CASCADE").await;
+        table.execute("CREATE SCHEMA {s}").await;
+        let store = table.store().await;
+        store.create().await.unwrap();
+        let rows: Vec<NewRow> = (1..=children)
+            .map(|n| NewRow {
+                person_id: format!("P{n}"),
+                legacy_id: None,
+                payload: place::payload(n),
+                hash: [1; 32],
+            })
+            .collect();
+        store.stage(&rows).await.unwrap();
+        table
+    }
+
+    async fn store(&self) -> Arc<dyn StagingStore> {
+        let (target, name) = match self {
+            Table::Sqlite(file) => {
+                let target = parse(&format!("sqlite:{}", file.display())).unwrap().target;
+                (target, NAME.to_string())
+            }
+            Table::Postgres { target, schema, .. } => {
+                ((**target).clone(), format!("{schema}.{NAME}"))
+            }
+        };
+        connect(&target, &name.parse().unwrap()).await.unwrap()
+    }
+
+    /// `{t}` stands for the table, `{s}` for its schema.
+    async fn execute(&self, sql: &str) {
+        match self {
+            Table::Sqlite(file) => {
+                let connection = rusqlite::Connection::open(file).unwrap();
+                connection
+                    .busy_timeout(std::time::Duration::from_secs(30))
+                    .unwrap();
+                connection.execute_batch(&sql.replace("{t}", NAME)).unwrap();
+            }
+            Table::Postgres { client, schema, .. } => {
+                let table = format!("{schema}.{NAME}");
+                let sql = sql.replace("{t}", &table).replace("{s}", schema);
+                client.batch_execute(&sql).await.unwrap();
+            }
+        }
+    }
+
+    /// id, payload and state of the rows that are marked sent and not deleted.
+    async fn marked(&self) -> Vec<(i64, Value, String)> {
+        let sql = "SELECT CAST(id AS BIGINT), json_payload, lower(row_state) FROM {t}
+                   WHERE lower(submission_status) = 'sent' AND lower(row_state) <> 'deleted'";
+        let rows: Vec<(i64, String, String)> = match self {
+            Table::Sqlite(file) => rusqlite::Connection::open(file)
+                .unwrap()
+                .prepare(&sql.replace("{t}", NAME))
+                .unwrap()
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap(),
+            Table::Postgres { client, schema, .. } => client
+                .query(&sql.replace("{t}", &format!("{schema}.{NAME}")), &[])
+                .await
+                .unwrap()
+                .iter()
+                .map(|row| (row.get(0), row.get(1), row.get(2)))
+                .collect(),
+        };
+        rows.into_iter()
+            .map(|(id, payload, state)| (id, serde_json::from_str(&payload).unwrap(), state))
+            .collect()
+    }
+
+    async fn clean(&self) {
+        if let Table::Postgres { .. } = self {
+            self.execute("DROP SCHEMA {s} CASCADE").await;
+        }
+    }
+
+    /// What another program may do to a row.
+    fn meddling(&self, what: u32, id: u32, version: u32) -> String {
+        let is_sqlite = matches!(self, Table::Sqlite(_));
+        match what {
+            // As the staging SQL stages a change.
+            0..3 => {
+                let payload = if is_sqlite {
+                    format!("json_set(json_payload, '$.child_details.first_name', 'v{version}')")
+                } else {
+                    format!("jsonb_set(json_payload::jsonb, '{{child_details,first_name}}', '\"v{version}\"')::text")
+                };
+                format!(
+                    "UPDATE {{t}} SET previous_json_payload = json_payload, json_payload = {payload},
+                         row_state = 'Updated', submission_status = 'Pending' WHERE id = {id}"
+                )
+            }
+            3 => format!("UPDATE {{t}} SET row_state = 'Deleted' WHERE id = {id}"),
+            4 => format!("DELETE FROM {{t}} WHERE id = {id}"),
+            5 => format!(
+                "DELETE FROM {{t}} WHERE id = {id};
+                 INSERT INTO {{t}} (id, person_id, json_payload)
+                 VALUES ({id}, 'P{id}', '{{\"la_child_id\":\"C{id}\",\"child_details\":{{\"first_name\":\"v{version}\"}}}}')"
+            ),
+            // Touched, and as it was.
+            _ => format!("UPDATE {{t}} SET last_updated = CURRENT_TIMESTAMP WHERE id = {id}"),
+        }
+    }
+}
 
 /// What another program does to the table, at moments of its own.
 struct Meddler {
-    file: std::path::PathBuf,
+    table: Arc<Table>,
     rng: Mutex<ChaCha8Rng>,
 }
 
 impl Meddler {
-    fn meddle(&self) {
-        let mut rng = self.rng.lock().unwrap();
+    async fn meddle(&self) {
+        let mut rng = self.rng.lock().await;
         for _ in 0..rng.random_range(0..3) {
             let id = rng.random_range(1..=14);
             let version = rng.random_range(0..1_000_000);
-            let sql = match rng.random_range(0..7) {
-                // As the staging SQL stages a change.
-                0..3 => format!(
-                    "UPDATE {TABLE} SET previous_json_payload = json_payload,
-                         json_payload = json_set(json_payload, '$.child_details.first_name', 'v{version}'),
-                         row_state = 'Updated', submission_status = 'Pending' WHERE id = {id}"
-                ),
-                3 => format!("UPDATE {TABLE} SET row_state = 'Deleted' WHERE id = {id}"),
-                4 => format!("DELETE FROM {TABLE} WHERE id = {id}"),
-                5 => format!(
-                    "INSERT OR REPLACE INTO {TABLE} (id, person_id, json_payload)
-                     VALUES ({id}, 'P{id}', '{{\"la_child_id\":\"C{id}\",\"child_details\":{{\"first_name\":\"v{version}\"}}}}')"
-                ),
-                // Touched, and as it was.
-                _ => format!("UPDATE {TABLE} SET last_updated = 'now' WHERE id = {id}"),
-            };
-            let connection = rusqlite::Connection::open(&self.file).unwrap();
-            connection
-                .busy_timeout(std::time::Duration::from_secs(30))
-                .unwrap();
-            connection.execute_batch(&sql).unwrap();
+            let sql = self.table.meddling(rng.random_range(0..7), id, version);
+            self.table.execute(&sql).await;
         }
     }
 }
@@ -98,7 +219,7 @@ impl StagingStore for Meddled {
 
     async fn present(&self) -> Result<Present, StoreError> {
         let present = self.store.present().await;
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         present
     }
 
@@ -108,13 +229,13 @@ impl StagingStore for Meddled {
         superseded: &Superseded,
     ) -> Result<u64, StoreError> {
         let count = self.store.count(selection, superseded).await;
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         count
     }
 
     async fn superseded(&self) -> Result<Superseded, StoreError> {
         let superseded = self.store.superseded().await;
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         superseded
     }
 
@@ -124,14 +245,14 @@ impl StagingStore for Meddled {
         stretch: &Stretch,
     ) -> Result<Vec<StagedRow>, StoreError> {
         let page = self.store.page_within(request, stretch).await;
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         page
     }
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         recorded
     }
 
@@ -139,7 +260,7 @@ impl StagingStore for Meddled {
         &self,
         partials: &[(RowKey, Option<String>)],
     ) -> Result<Vec<i64>, StoreError> {
-        self.meddler.meddle();
+        self.meddler.meddle().await;
         self.store.write_partials(partials).await
     }
 
@@ -152,23 +273,9 @@ impl StagingStore for Meddled {
     }
 }
 
-fn what_is_marked_has_arrived(bench: &Bench, when: &str) {
-    let connection = bench.sql();
-    let mut rows = connection
-        .prepare(&format!(
-            "SELECT id, json_payload, lower(row_state) FROM {TABLE}
-             WHERE lower(submission_status) = 'sent' AND lower(row_state) <> 'deleted'"
-        ))
-        .unwrap();
-    let mut rows = rows.query([]).unwrap();
-    while let Some(row) = rows.next().unwrap() {
-        let (id, payload, state): (i64, String, String) = (
-            row.get(0).unwrap(),
-            row.get(1).unwrap(),
-            row.get(2).unwrap(),
-        );
+async fn what_is_marked_has_arrived(bench: &Bench, table: &Table, when: &str) {
+    for (id, payload, state) in table.marked().await {
         assert_eq!(state, "unchanged", "row {id}, {when}");
-        let payload: Value = serde_json::from_str(&payload).unwrap();
         let child = payload["la_child_id"].as_str().unwrap();
         let held = bench.simulator.record("201", child);
         assert_eq!(
@@ -179,24 +286,30 @@ fn what_is_marked_has_arrived(bench: &Bench, when: &str) {
     }
 }
 
-async fn meddled_with(payloads: Payloads, seed: u64) {
-    let mut bench = Bench::new(12, &[]).await;
+const CHILDREN: u32 = 12;
+
+async fn bench(payloads: Payloads) -> Bench {
+    let mut bench = Bench::new(CHILDREN, &[]).await;
     bench.options.batch_size = 4;
     bench.options.payloads = payloads;
     bench.options.allow_purges = Some(1000);
+    bench
+}
+
+async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
+    let table = Arc::new(table);
     let (mut changed, mut sent) = (0, 0);
-    for n in 0..RUNS {
-        let run = bench.a_run().await;
+    for n in 0..runs {
         let meddled = Meddled {
-            store: run.store,
+            store: table.store().await,
             meddler: Meddler {
-                file: bench.folder.path().join("children.db"),
+                table: Arc::clone(&table),
                 rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed * 10_000 + n)),
             },
         };
         let run = Run {
             store: Arc::new(meddled),
-            ..run
+            ..bench.a_run().await
         };
         let (_stopper, stop) = Stop::new();
         let report = run.send(&bench.client(), stop, &mut Told::default()).await;
@@ -204,22 +317,54 @@ async fn meddled_with(payloads: Payloads, seed: u64) {
         assert!(report.ended_by.is_none(), "{when}: {report:?}");
         changed += report.changed.count;
         sent += report.accepted;
-        what_is_marked_has_arrived(&bench, &when);
+        what_is_marked_has_arrived(&bench, &table, &when).await;
     }
-    assert!(changed > RUNS / 10, "the meddling was felt: {changed}");
-    assert!(sent > RUNS, "the runs did something: {sent}");
-    let last = bench.run().await;
-    assert!(last.ended_by.is_none(), "{last:?}");
-    what_is_marked_has_arrived(&bench, "at the end");
-    assert_eq!(bench.run().await.posts, 0, "nothing is left");
+    assert!(changed > runs / 10, "the meddling was felt: {changed}");
+    assert!(sent > runs, "the runs did something: {sent}");
+    for posts in [None, Some(0)] {
+        let run = Run {
+            store: table.store().await,
+            ..bench.a_run().await
+        };
+        let (_stopper, stop) = Stop::new();
+        let last = run.send(&bench.client(), stop, &mut Told::default()).await;
+        assert!(last.ended_by.is_none(), "{last:?}");
+        what_is_marked_has_arrived(&bench, &table, "at the end").await;
+        assert!(
+            posts.is_none_or(|posts| posts == last.posts),
+            "nothing is left: {last:?}"
+        );
+    }
+    table.clean().await;
+}
+
+async fn on_sqlite(payloads: Payloads, seed: u64) {
+    let bench = bench(payloads).await;
+    let table = Table::in_sqlite(&bench);
+    meddled_with(bench, table, RUNS_ON_SQLITE, seed).await;
+}
+
+async fn on_postgresql(name: &str, payloads: Payloads, seed: u64) {
+    let table = Table::in_postgresql(name, CHILDREN).await;
+    meddled_with(bench(payloads).await, table, RUNS_ON_POSTGRESQL, seed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_newer_payload_is_marked_sent_in_full_mode() {
-    meddled_with(Payloads::Full { exact: true }, 1).await;
+async fn no_newer_payload_is_marked_sent_in_full_mode_on_sqlite() {
+    on_sqlite(Payloads::Full { exact: true }, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_newer_payload_is_marked_sent_with_deltas() {
-    meddled_with(Payloads::Deltas, 2).await;
+async fn no_newer_payload_is_marked_sent_with_deltas_on_sqlite() {
+    on_sqlite(Payloads::Deltas, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_newer_payload_is_marked_sent_in_full_mode_on_postgresql() {
+    on_postgresql("full", Payloads::Full { exact: true }, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_newer_payload_is_marked_sent_with_deltas_on_postgresql() {
+    on_postgresql("deltas", Payloads::Deltas, 4).await;
 }

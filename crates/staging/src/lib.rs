@@ -13,6 +13,7 @@ mod ddl;
 mod error;
 mod examine;
 mod owner;
+mod patience;
 mod postgres;
 mod row;
 mod shape;

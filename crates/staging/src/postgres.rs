@@ -3,49 +3,47 @@
 //! Two connections: one reads pages, the other records and holds the run lock.
 //! Every statement is a transaction of its own, so no snapshot is held while the
 //! receiver is waited for, reading blocks no writer, and writing locks only the
-//! rows of one batch for the length of one statement.
+//! rows of one batch for the length of one statement. What is written goes only to
+//! rows that still are as they were read, so a statement whose answer was lost with
+//! its connection can be sent again, over a new one.
 
 mod connect;
 mod examine;
+mod run_lock;
+mod session;
 mod statements;
+#[cfg(test)]
+mod tests;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
-use futures_util::TryStreamExt;
 use tokio::sync::OnceCell;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement, ToStatement};
+use tokio_postgres::Row;
 
+use self::connect::database_place;
+use self::run_lock::RunLock;
+use self::session::{Patience, Session, Values, no_answer};
 use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
-use crate::store::no_partial_column;
+use crate::store::{no_partial_column, taken_over};
 use crate::{
     Column, Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow,
     StagingStore, StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape,
     TableSummary,
 };
 
-/// The longest that one statement may take before it is given up. The server's own
-/// limit (`statement_timeout`) is a little shorter, so it usually answers first.
-const STATEMENT_WAIT: Duration = Duration::from_secs(630);
-
 const LOOK_UP: &str = "look up the table";
-
-/// Keeps our advisory locks apart from other programs': "csc" and a digit.
-const LOCK_CLASS: i32 = 0x6373_6331;
 
 /// A staging table in PostgreSQL.
 pub(crate) struct PostgresStore {
-    host: String,
-    database: String,
+    target: Arc<PostgresTarget>,
     table: TableName,
-    reader: Client,
-    writer: Client,
+    reader: Session,
+    writer: Session,
+    run_lock: RunLock,
     found: OnceCell<Found>,
 }
 
@@ -54,8 +52,6 @@ struct Found {
     shape: Arc<TableShape>,
     oid: u32,
     statements: Statements,
-    /// The one that is asked once a batch, prepared on the connection that writes.
-    record: OnceCell<Statement>,
 }
 
 impl PostgresStore {
@@ -63,18 +59,25 @@ impl PostgresStore {
         target: &PostgresTarget,
         table: &TableName,
     ) -> Result<Self, StoreError> {
-        Ok(PostgresStore {
-            host: format!("{}:{}", target.host, target.port),
-            database: target.database.clone(),
-            table: table.clone(),
-            reader: connect::connect(target).await?,
-            writer: connect::connect(target).await?,
-            found: OnceCell::new(),
-        })
+        Self::connect_with(target, table, Patience::USUAL).await
     }
 
-    fn database_place(&self) -> String {
-        format!("PostgreSQL {}/{}", self.host, self.database)
+    async fn connect_with(
+        target: &PostgresTarget,
+        table: &TableName,
+        patience: Patience,
+    ) -> Result<Self, StoreError> {
+        let target = Arc::new(target.clone());
+        Ok(PostgresStore {
+            table: table.clone(),
+            reader: Session::connect(Arc::clone(&target), patience).await?,
+            writer: Session::connect(Arc::clone(&target), patience)
+                .await?
+                .keeping_its_statement(),
+            target,
+            run_lock: RunLock::default(),
+            found: OnceCell::new(),
+        })
     }
 
     async fn found(&self) -> Result<&Found, StoreError> {
@@ -90,8 +93,7 @@ impl PostgresStore {
             "$1::text IS NULL AND pg_table_is_visible(c.oid)"
         };
         let table = self
-            .ask(
-                &self.reader,
+            .read(
                 LOOK_UP,
                 &format!(
                     "SELECT c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
@@ -101,51 +103,47 @@ impl PostgresStore {
                      ORDER BY (n.nspname = $1) DESC NULLS LAST, (c.relname = $2) DESC LIMIT 1"
                 ),
                 &[&self.table.schema(), &self.table.name()],
+                |row| {
+                    let oid: i64 = row.get(0);
+                    (u32::try_from(oid).unwrap_or_default(), row.get(1))
+                },
             )
             .await?;
-        Ok(table.first().map(|row| {
-            let oid: i64 = row.get(0);
-            (u32::try_from(oid).unwrap_or_default(), row.get(1))
-        }))
+        Ok(table.into_iter().next())
     }
 
     async fn columns(&self, oid: u32) -> Result<Vec<Column>, StoreError> {
-        let columns = self
-            .ask(
-                &self.reader,
-                LOOK_UP,
-                "SELECT a.attname::text, format_type(a.atttypid, NULL),
-                        CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype)
-                                  AND a.atttypmod > 4 THEN a.atttypmod - 4 END
-                 FROM pg_attribute AS a
-                 WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-                 ORDER BY a.attnum",
-                &[&oid],
-            )
-            .await?
-            .iter()
-            .map(|row| Column {
+        self.read(
+            LOOK_UP,
+            "SELECT a.attname::text, format_type(a.atttypid, NULL),
+                    CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype)
+                              AND a.atttypmod > 4 THEN a.atttypmod - 4 END
+             FROM pg_attribute AS a
+             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+             ORDER BY a.attnum",
+            &[&oid],
+            |row| Column {
                 name: row.get(0),
                 kind: row.get(1),
                 max_chars: row
                     .get::<_, Option<i32>>(2)
                     .and_then(|n| usize::try_from(n).ok()),
-            })
-            .collect();
-        Ok(columns)
+            },
+        )
+        .await
     }
 
     /// Whether an index keeps each child to one row.
     async fn unique_person(&self, oid: u32) -> Result<bool, StoreError> {
         let unique = self
-            .ask(
-                &self.reader,
+            .read(
                 LOOK_UP,
                 "SELECT 1 FROM pg_index AS i
                  JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                  WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
                    AND i.indnkeyatts = 1 AND lower(a.attname) = 'person_id' LIMIT 1",
                 &[&oid],
+                |_| (),
             )
             .await?;
         Ok(!unique.is_empty())
@@ -154,8 +152,7 @@ impl PostgresStore {
     /// Whether an index on submission_status and row_state answers which of them occur.
     async fn indexed_pairs(&self, oid: u32) -> Result<bool, StoreError> {
         let indexes = self
-            .ask(
-                &self.reader,
+            .read(
                 LOOK_UP,
                 "SELECT 1 FROM pg_index AS i
                  JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -167,6 +164,7 @@ impl PostgresStore {
                    AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)
                    AND b.atttypid IN ('text'::regtype, 'varchar'::regtype) LIMIT 1",
                 &[&oid],
+                |_| (),
             )
             .await?;
         Ok(!indexes.is_empty())
@@ -179,7 +177,7 @@ impl PostgresStore {
             return Err(
                 match TableShape::new(&self.table, Vec::new(), false, create_command) {
                     Err(missing) => missing,
-                    Ok(_) => self.lost(LOOK_UP),
+                    Ok(_) => self.no_answer(LOOK_UP),
                 },
             );
         };
@@ -190,54 +188,60 @@ impl PostgresStore {
             statements: Statements::new(&shape, &full_name, self.indexed_pairs(oid).await?),
             shape: Arc::new(shape),
             oid,
-            record: OnceCell::new(),
         })
     }
 
-    /// Runs a statement and waits for its rows, up to the limit.
-    async fn ask(
-        &self,
-        client: &Client,
-        what: &str,
-        sql: &(impl ToStatement + ?Sized + Sync),
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, StoreError> {
-        self.wait(what, client.query(sql, values)).await
-    }
-
-    async fn wait<T>(
+    /// Asks on the connection that reads. Where that had to be made anew, the server was
+    /// gone, and the run lock with it: it is looked after at once, not only when there is
+    /// something to write.
+    async fn read<T>(
         &self,
         what: &str,
-        statement: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(STATEMENT_WAIT, statement).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(connect::statement_refused(
-                &self.database_place(),
-                what,
-                &error,
-            )),
-            Err(_) => Err(self.lost(what)),
+        sql: &str,
+        values: Values<'_>,
+        row: impl FnMut(Row) -> T,
+    ) -> Result<Vec<T>, StoreError> {
+        let before = self.reader.connection().await;
+        let (rows, connection) = self.reader.ask(what, |_| sql, values, row).await?;
+        if connection != before {
+            let kept = self.run_lock.look_after(&self.writer).await?;
+            self.unless_taken_over(kept)?;
         }
+        Ok(rows)
     }
 
-    fn lost(&self, what: &str) -> StoreError {
-        StoreError::new(
-            StoreErrorKind::Connection,
-            Message::new(
-                310,
-                format!("Cannot {what} ({})", self.database_place()),
-                format!("no answer within {} s", STATEMENT_WAIT.as_secs()),
-                "ask your DBA whether the server is up and what blocks it, then start again",
-            ),
-        )
+    /// Writes on the other connection, and gives the ids that were written. Where the
+    /// connection had to be made anew, the run lock is taken again afterwards: what was
+    /// sent is recorded in any case.
+    async fn write<'a>(
+        &self,
+        what: &str,
+        sql: impl Fn(bool) -> &'a str,
+        values: Values<'_>,
+    ) -> Result<Vec<i64>, StoreError> {
+        let (ids, _) = self.writer.ask(what, sql, values, |row| row.get(0)).await?;
+        let kept = self.run_lock.keep(&self.writer).await?;
+        self.unless_taken_over(kept)?;
+        Ok(ids)
+    }
+
+    fn unless_taken_over(&self, kept: bool) -> Result<(), StoreError> {
+        if kept {
+            return Ok(());
+        }
+        Err(taken_over(&self.place(), self.writer.patience().lock_again))
+    }
+
+    fn no_answer(&self, what: &str) -> StoreError {
+        let waited = self.reader.patience().statement;
+        no_answer(&database_place(&self.target), what, waited)
     }
 }
 
 #[async_trait]
 impl StagingStore for PostgresStore {
     fn place(&self) -> String {
-        format!("{}, table {}", self.database_place(), self.table)
+        format!("{}, table {}", database_place(&self.target), self.table)
     }
 
     async fn shape(&self) -> Result<Arc<TableShape>, StoreError> {
@@ -250,12 +254,8 @@ impl StagingStore for PostgresStore {
             // A table that lacks a column is somebody's table: not touched either.
             Err(e) if e.message.code() == 305 => Ok(Created::AlreadyThere),
             Err(e) if e.message.code() == 304 => {
-                self.wait(
-                    "create the table",
-                    self.writer
-                        .batch_execute(&create_sql(Dialect::Postgres, &self.table)),
-                )
-                .await?;
+                let sql = create_sql(Dialect::Postgres, &self.table);
+                self.writer.execute("create the table", &sql).await?;
                 Ok(Created::Now)
             }
             Err(e) => Err(e),
@@ -268,48 +268,10 @@ impl StagingStore for PostgresStore {
 
     async fn lock(&self) -> Result<(), StoreError> {
         let found = self.found().await?;
-        let key = i32::from_ne_bytes(found.oid.to_ne_bytes());
-        let taken = self
-            .ask(
-                &self.writer,
-                "take the run lock",
-                "SELECT pg_try_advisory_lock($1, $2)",
-                &[&LOCK_CLASS, &key],
-            )
-            .await?;
-        if taken.first().is_some_and(|row| row.get(0)) {
+        if self.run_lock.take(&self.writer, found.oid).await? {
             return Ok(());
         }
-        let holder = self
-            .ask(
-                &self.reader,
-                "see who holds the run lock",
-                "SELECT a.pid, a.usename::text, a.client_addr::text,
-                        to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')
-                 FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
-                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
-                   AND l.classid = $1 AND l.objid = $2
-                   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                 LIMIT 1",
-                &[&u32::from_ne_bytes(LOCK_CLASS.to_ne_bytes()), &found.oid],
-            )
-            .await?;
-        let holder = holder.first().map_or_else(
-            || "another csc-sender, which the server does not name".to_string(),
-            |row| {
-                let or = |column: usize, word: &str| {
-                    row.get::<_, Option<String>>(column)
-                        .unwrap_or_else(|| word.to_string())
-                };
-                format!(
-                    "database process {} of user {} from {}, connected since {}",
-                    row.get::<_, i32>(0),
-                    or(1, "unknown"),
-                    or(2, "this machine"),
-                    or(3, "an unknown time"),
-                )
-            },
-        );
+        let holder = run_lock::holder(&self.reader, found.oid).await?;
         Err(StoreError::new(
             StoreErrorKind::Busy,
             Message::new(
@@ -323,13 +285,15 @@ impl StagingStore for PostgresStore {
 
     async fn present(&self) -> Result<Present, StoreError> {
         let found = self.found().await?;
-        let what = "look for rows to send";
         let pairs = self
-            .ask(&self.reader, what, &found.statements.pairs, &[])
+            .read(
+                "look for rows to send",
+                &found.statements.pairs,
+                &[],
+                |row| (row.get(0), row.get(1)),
+            )
             .await?;
-        Ok(Present::of(
-            pairs.iter().map(|row| (row.get(0), row.get(1))),
-        ))
+        Ok(Present::of(pairs))
     }
 
     async fn count(
@@ -343,10 +307,10 @@ impl StagingStore for PostgresStore {
         } else {
             &selected.count_newest
         };
-        let rows = self
-            .ask(&self.reader, "count the rows to send", sql, &[])
+        let counts = self
+            .read("count the rows to send", sql, &[], count_of)
             .await?;
-        Ok(first_count(&rows))
+        Ok(counts.first().copied().unwrap_or(0))
     }
 
     async fn superseded(&self) -> Result<Superseded, StoreError> {
@@ -354,20 +318,15 @@ impl StagingStore for PostgresStore {
         if found.shape.unique_person() {
             return Ok(Superseded::default());
         }
-        self.wait("look for children with several rows", async {
-            let none: [i64; 0] = [];
-            let rows = self
-                .reader
-                .query_raw(&found.statements.superseded, none)
-                .await?;
-            let mut rows = std::pin::pin!(rows);
-            let mut ids = Superseded::default();
-            while let Some(row) = rows.try_next().await? {
-                ids.insert(row.get(0));
-            }
-            Ok(ids)
-        })
-        .await
+        let mut ids = Superseded::default();
+        self.read(
+            "look for children with several rows",
+            &found.statements.superseded,
+            &[],
+            |row| ids.insert(row.get(0)),
+        )
+        .await?;
+        Ok(ids)
     }
 
     async fn page_within(
@@ -384,23 +343,17 @@ impl StagingStore for PostgresStore {
         };
         let rows_limit = i64::from(request.limits.rows.max(1));
         let bytes_limit = i64::try_from(request.limits.bytes.max(1)).unwrap_or(i64::MAX);
-        let rows = self
-            .ask(
-                &self.reader,
-                "read the rows to send",
-                sql,
-                &[
-                    &request.after,
-                    &rows_limit,
-                    &bytes_limit,
-                    &stretch.last,
-                    &stretch.skip,
-                ],
-            )
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
+        self.read(
+            "read the rows to send",
+            sql,
+            &[
+                &request.after,
+                &rows_limit,
+                &bytes_limit,
+                &stretch.last,
+                &stretch.skip,
+            ],
+            |row| {
                 let payload: Option<String> = row.get(4);
                 let bytes = payload.as_deref().unwrap_or_default().as_bytes();
                 StagedRow {
@@ -410,8 +363,9 @@ impl StagingStore for PostgresStore {
                     previous: row.get(5),
                     response: row.get(6),
                 }
-            })
-            .collect())
+            },
+        )
+        .await
     }
 
     async fn write_partials(
@@ -424,21 +378,18 @@ impl StagingStore for PostgresStore {
         }
         let keys = Keys::of(partials.iter().map(|(key, _)| key));
         let texts: Vec<Option<&str>> = partials.iter().map(|(_, text)| text.as_deref()).collect();
-        let rows = self
-            .ask(
-                &self.writer,
-                "write the deltas",
-                &found.statements.write_partials,
-                &[
-                    &keys.ids,
-                    &keys.states,
-                    &keys.versions,
-                    &keys.digests,
-                    &texts,
-                ],
-            )
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        self.write(
+            "write the deltas",
+            |_| &found.statements.write_partials,
+            &[
+                &keys.ids,
+                &keys.states,
+                &keys.versions,
+                &keys.digests,
+                &texts,
+            ],
+        )
+        .await
     }
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
@@ -455,48 +406,48 @@ impl StagingStore for PostgresStore {
         let purges = outcomes.iter().map(|o| o.result.purge());
         let records: Vec<Option<&str>> = purges.clone().map(|p| p.map(|(text, _)| text)).collect();
         let hashes: Vec<Option<&[u8]>> = purges.map(|p| p.map(|(_, hash)| &hash[..])).collect();
-        let what = "record the outcome of a batch";
-        let prepare = || self.wait(what, self.writer.prepare(&found.statements.record));
-        let statement = found.record.get_or_try_init(prepare).await?;
-        let rows = self
-            .ask(
-                &self.writer,
-                what,
-                statement,
-                &[
-                    &keys.ids,
-                    &keys.states,
-                    &keys.versions,
-                    &keys.digests,
-                    &statuses,
-                    &responses,
-                    &times,
-                    &records,
-                    &hashes,
-                ],
-            )
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        self.write(
+            "record the outcome of a batch",
+            |repeated| match repeated {
+                false => &found.statements.record,
+                true => &found.statements.record_again,
+            },
+            &[
+                &keys.ids,
+                &keys.states,
+                &keys.versions,
+                &keys.digests,
+                &statuses,
+                &responses,
+                &times,
+                &records,
+                &hashes,
+            ],
+        )
+        .await
     }
 
     async fn summary(&self) -> Result<TableSummary, StoreError> {
         let statements = &self.found().await?.statements;
-        let ask = |sql| self.ask(&self.reader, "count the rows", sql, &[]);
-        let counts = ask(&statements.counts)
-            .await?
-            .iter()
-            .map(|row| (row.get(0), row.get(1), row.get::<_, i64>(2).unsigned_abs()))
-            .collect();
-        let times = ask(&statements.times).await?;
-        let several = ask(&statements.several).await?;
+        let what = "count the rows";
+        let counts = self
+            .read(what, &statements.counts, &[], |row| {
+                (row.get(0), row.get(1), row.get::<_, i64>(2).unsigned_abs())
+            })
+            .await?;
+        let times = self
+            .read(what, &statements.times, &[], |row| (row.get(0), row.get(1)))
+            .await?;
+        let several = self.read(what, &statements.several, &[], count_of).await?;
         let superseded = self.superseded().await?;
         let eligible = self.count(Selection::Records, &superseded).await?;
+        let (oldest_pending, last_submission) = times.into_iter().next().unwrap_or_default();
         Ok(TableSummary {
             counts,
             eligible,
-            oldest_pending: times.first().and_then(|row| row.get(0)),
-            last_submission: times.first().and_then(|row| row.get(1)),
-            children_with_several_rows: first_count(&several),
+            oldest_pending,
+            last_submission,
+            children_with_several_rows: several.first().copied().unwrap_or(0),
         })
     }
 
@@ -506,14 +457,13 @@ impl StagingStore for PostgresStore {
         let legacy: Vec<Option<&str>> = rows.iter().map(|r| r.legacy_id.as_deref()).collect();
         let payloads: Vec<&str> = rows.iter().map(|r| r.payload.as_str()).collect();
         let hashes: Vec<&[u8]> = rows.iter().map(|r| &r.hash[..]).collect();
-        self.ask(
-            &self.writer,
-            "stage rows",
-            &found.statements.stage,
-            &[&persons, &legacy, &payloads, &hashes],
-        )
-        .await?;
-        Ok(())
+        self.writer
+            .ask_once_only(
+                "stage rows",
+                &found.statements.stage,
+                &[&persons, &legacy, &payloads, &hashes],
+            )
+            .await
     }
 }
 
@@ -537,7 +487,6 @@ impl<'a> Keys<'a> {
 }
 
 /// The count that a one-row answer holds.
-fn first_count(rows: &[Row]) -> u64 {
-    rows.first()
-        .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs())
+fn count_of(row: Row) -> u64 {
+    row.get::<_, i64>(0).unsigned_abs()
 }

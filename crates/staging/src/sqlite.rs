@@ -32,6 +32,10 @@ use crate::{
 /// How long a statement waits for another program's lock on the database.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
 
+/// How often, and at which distance, the name of whoever holds the run lock is looked for.
+const HOLDER_TRIES: u32 = 40;
+const HOLDER_EVERY: Duration = Duration::from_millis(50);
+
 /// How much of `api_response` is read back: a receipt's uuid and a little more.
 const RESPONSE_READ: usize = 64;
 
@@ -612,13 +616,7 @@ impl Inner {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // On Windows a locked file cannot be read; the message then does without.
-                let _ = file.read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "another csc-sender".to_string(),
-                    holder => holder.to_string(),
-                };
+                let holder = holder_of(&mut file);
                 return Err(StoreError::new(
                     StoreErrorKind::Busy,
                     Message::new(
@@ -642,6 +640,37 @@ impl Inner {
             .map_err(|e| unusable(e.to_string()))?;
         *self.run_lock.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         Ok(())
+    }
+}
+
+impl Drop for Inner {
+    /// Whoever meets the lock next must not read our name in it.
+    fn drop(&mut self) {
+        let lock = self
+            .run_lock
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = lock {
+            // What cannot be emptied is overwritten by whoever takes the lock.
+            let _ = file.set_len(0);
+        }
+    }
+}
+
+/// Who holds the lock, by what stands in its file. A run writes it down just after it has
+/// taken the lock, so it is waited for a little.
+fn holder_of(file: &mut File) -> String {
+    let mut holder = String::new();
+    for _ in 0..HOLDER_TRIES {
+        // On Windows a locked file cannot be read; the message then does without.
+        if file.read_to_string(&mut holder).is_err() || !holder.trim().is_empty() {
+            break;
+        }
+        std::thread::sleep(HOLDER_EVERY);
+    }
+    match holder.trim() {
+        "" => "another csc-sender".to_string(),
+        holder => holder.to_string(),
     }
 }
 
@@ -753,7 +782,8 @@ fn statement_refused(place: &str, what: &str, error: &rusqlite::Error) -> StoreE
         ),
         Some(rusqlite::ErrorCode::DiskFull) => (
             StoreErrorKind::Statement,
-            "make room on the disk, then start again",
+            "make room on the disk that holds the database, then start again: what was sent and \
+             could not be recorded is in the journal, and the next run records it first",
         ),
         _ => (
             StoreErrorKind::Statement,

@@ -45,7 +45,7 @@ use self::session::{Patience, Session, Statement};
 use self::values::{Row, Value, cut, from_utf16};
 use crate::connection::SqlServerTarget;
 use crate::ddl::{Dialect, create_sql};
-use crate::store::no_partial_column;
+use crate::store::{no_partial_column, taken_over};
 use crate::{
     Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
     StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
@@ -155,19 +155,7 @@ impl SqlServerStore {
         if writer.keep_lock(wait).await? {
             return Ok(());
         }
-        Err(StoreError::new(
-            StoreErrorKind::Busy,
-            Message::new(
-                501,
-                format!("Another run has taken over {}", self.place()),
-                format!(
-                    "the connection that held the run lock was lost, and the new one was not \
-                     given it within {} s; what was sent is recorded",
-                    wait.as_secs()
-                ),
-                "wait until that run has ended, then start again for what is left",
-            ),
-        ))
+        Err(taken_over(&self.place(), wait))
     }
 
     /// The ids that an UPDATE in pieces wrote. `make` is given a piece and whether it may

@@ -1,6 +1,7 @@
 //! What the program asks of a staging table, whichever database it lives in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
@@ -231,6 +232,23 @@ pub(crate) fn no_partial_column(table: &TableName) -> StoreError {
             "deltas are written there, and this table was made without",
             "ask your DBA to add it with ALTER TABLE, or send deltas without preparing them: \
              `csc-sender send --mode deltas` needs no such column",
+        ),
+    )
+}
+
+/// What is said where a run lost its connection, and with it the run lock, to another run.
+pub(crate) fn taken_over(place: &str, waited: Duration) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Busy,
+        Message::new(
+            501,
+            format!("Another run has taken over {place}"),
+            format!(
+                "the connection that held the run lock was lost, and the new one was not given it \
+                 within {} s; what was sent is recorded",
+                waited.as_secs()
+            ),
+            "wait until that run has ended, then start again for what is left",
         ),
     )
 }

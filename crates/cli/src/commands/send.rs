@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use csc_message::{Exit, Message};
 use csc_payload::Record;
@@ -238,14 +239,29 @@ fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>,
     Ok(Some(journal))
 }
 
+/// How often, and at which distance, the journal is asked for the run that has the table.
+const HOLDER_TRIES: u32 = 20;
+const HOLDER_EVERY: Duration = Duration::from_millis(50);
+
 /// Another run has the table: what this machine's journal knows of it.
 fn with_holder(message: Message, settings: &Settings, place: &str) -> Message {
     if message.exit() != Exit::Busy {
         return message;
     }
-    let journal = Journal::open_to_read(&settings.journal).ok().flatten();
-    let open = journal.and_then(|journal| journal.open_runs(place).ok());
-    match open.unwrap_or_default().first() {
+    let open = || {
+        let journal = Journal::open_to_read(&settings.journal).ok().flatten()?;
+        journal.open_runs(place).ok()?.into_iter().next()
+    };
+    // Of two runs that begin together, the other may be about to write itself down.
+    let mut found = open();
+    for _ in 0..HOLDER_TRIES {
+        if found.is_some() {
+            break;
+        }
+        std::thread::sleep(HOLDER_EVERY);
+        found = open();
+    }
+    match found {
         Some(run) => message.and_why(&format!(
             "this machine's journal knows of live run {}, begun {} by {} on {} (process {}), \
              which has not ended",

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use csc_message::{Exit, Message};
 use csc_staging::TableSummary;
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Context, Outcome, block_on, open_store, send};
@@ -31,8 +31,8 @@ async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
         Some(journal) => journal.last_good_run(&store.place()).map_err(|e| vec![e])?,
         None => None,
     };
-    let last_good = run.max(submitted(&summary));
     let now = Timestamp::now();
+    let (last_good, to_come) = last_believable([run, submitted(&summary)], now);
     let age = last_good.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
     let too_old = args
         .max_age
@@ -59,6 +59,13 @@ async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
             console::result(&line);
         }
     }
+    if let Some(at) = to_come {
+        console::note(&format!(
+            "note: a run or receipt of {} does not count, since that is still to come: check this \
+             machine's clock, which was or is wrong",
+            shown(at)
+        ));
+    }
     if let (true, Some(limit)) = (too_old, args.max_age) {
         return Err(vec![Message::new(
             101,
@@ -71,6 +78,23 @@ async fn show(settings: &Settings, args: &StatusArgs) -> Outcome {
         )]);
     }
     Ok(Exit::Done)
+}
+
+/// How far in the future a time may be: a receipt's may be an hour off in summer, and two
+/// machines' clocks differ.
+const AHEAD: SignedDuration = SignedDuration::from_hours(2);
+
+/// The latest of these times that has come, and the latest that is still to come. A clock
+/// that was wrong for one run must not make every later look find a fresh one.
+fn last_believable(
+    times: [Option<Timestamp>; 2],
+    now: Timestamp,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let (come, to_come): (Vec<_>, Vec<_>) = times
+        .into_iter()
+        .flatten()
+        .partition(|at| at.duration_since(now) <= AHEAD);
+    (come.into_iter().max(), to_come.into_iter().max())
 }
 
 /// When the table was last submitted from. The receipt's time zone is not published: it is
@@ -125,6 +149,22 @@ fn lines(place: &str, summary: &TableSummary, last_good: Option<Timestamp>) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_is_still_to_come_does_not_count() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-24T09:00:00Z");
+        let (old, soon) = (at("2026-11-20T09:00:00Z"), at("2026-11-24T10:00:00Z"));
+        let far = at("2027-11-24T09:00:00Z");
+        for (times, last, to_come) in [
+            ([None, None], None, None),
+            ([Some(old), Some(soon)], Some(soon), None),
+            ([Some(far), Some(old)], Some(old), Some(far)),
+            ([Some(far), None], None, Some(far)),
+        ] {
+            assert_eq!(last_believable(times, now), (last, to_come));
+        }
+    }
 
     #[test]
     fn the_last_submission_is_taken_as_utc() {

@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn no_name_stands_for_two_settings() {
-        for info in &KEYS {
+        for info in KEYS {
             for name in info.aliases.iter().chain([&info.name]) {
                 assert_eq!(Key::find(name), Some(info.key), "{name}");
                 assert_eq!(Key::find(&name.to_lowercase()), Some(info.key), "{name}");

@@ -11,7 +11,7 @@ impl Config {
     /// Every value, where it came from, and what it overrides.
     pub fn show(&self) -> String {
         let mut out = String::new();
-        for info in &KEYS {
+        for info in KEYS {
             let found = self.in_order(info.key);
             // Writing to a String cannot fail.
             let _ = match found.first() {
@@ -168,7 +168,7 @@ pub fn template() -> String {
          # the account that runs the program only. A line is NAME=value; # begins a comment.\n",
     );
     let mut group = "";
-    for info in &KEYS {
+    for info in KEYS {
         if info.group != group {
             group = info.group;
             let _ = write!(out, "\n# --- {group} ---\n");

@@ -26,14 +26,28 @@ use crate::{StoreError, StoreErrorKind};
 const SESSION: &str = "SET lock_timeout = '60s'; SET statement_timeout = '600s'; \
                        SET idle_in_transaction_session_timeout = '60s'";
 
-pub(crate) async fn connect(target: &PostgresTarget) -> Result<Client, StoreError> {
+/// A connection that could not be made.
+pub(super) struct Unconnected {
+    /// What a person is told.
+    pub(super) error: StoreError,
+    /// Whether it may pass by itself: a server that starts again refuses for a while.
+    pub(super) passing: bool,
+}
+
+/// SQLSTATEs that may pass by themselves: the connection broke (class 08), the server is
+/// shut down, has crashed or is starting (57P01 to 57P03), or has no free connection.
+pub(super) fn is_passing(state: &str) -> bool {
+    state.starts_with("08") || ["57P01", "57P02", "57P03", "53300"].contains(&state)
+}
+
+pub(super) async fn connect(target: &PostgresTarget) -> Result<Client, Unconnected> {
     let client = match target.sslmode {
         SslMode::Disable => plain(target).await?,
         // libpq tries these two without TLS first and last; a server that speaks TLS
         // is always better met with it.
         SslMode::Allow | SslMode::Prefer => match with_tls(target).await {
             Ok(client) => client,
-            Err(Failed::Config(e)) => return Err(*e),
+            Err(Failed::Config(none)) => return Err(*none),
             Err(Failed::Connect(error)) if error.as_db_error().is_some() => {
                 return Err(cannot_connect(target, &error));
             }
@@ -41,7 +55,7 @@ pub(crate) async fn connect(target: &PostgresTarget) -> Result<Client, StoreErro
         },
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
             with_tls(target).await.map_err(|failed| match failed {
-                Failed::Config(e) => *e,
+                Failed::Config(none) => *none,
                 Failed::Connect(error) => cannot_connect(target, &error),
                 Failed::Slow => too_slow(target),
             })?
@@ -55,7 +69,7 @@ pub(crate) async fn connect(target: &PostgresTarget) -> Result<Client, StoreErro
 }
 
 enum Failed {
-    Config(Box<StoreError>),
+    Config(Box<Unconnected>),
     Connect(tokio_postgres::Error),
     Slow,
 }
@@ -86,10 +100,10 @@ fn wait(target: &PostgresTarget) -> Duration {
     target.connect_timeout.unwrap_or(Duration::from_secs(15))
 }
 
-async fn plain(target: &PostgresTarget) -> Result<Client, StoreError> {
+async fn plain(target: &PostgresTarget) -> Result<Client, Unconnected> {
     match open(target, tokio_postgres::config::SslMode::Disable, NoTls).await {
         Ok(client) => Ok(client),
-        Err(Failed::Config(e)) => Err(*e),
+        Err(Failed::Config(none)) => Err(*none),
         Err(Failed::Connect(error)) => Err(cannot_connect(target, &error)),
         Err(Failed::Slow) => Err(too_slow(target)),
     }
@@ -127,10 +141,11 @@ where
     Ok(client)
 }
 
-fn tls_config(target: &PostgresTarget) -> Result<ClientConfig, StoreError> {
+fn tls_config(target: &PostgresTarget) -> Result<ClientConfig, Unconnected> {
     let provider = Arc::new(ring::default_provider());
-    let unusable = |why: String| {
-        StoreError::new(
+    let unusable = |why: String| Unconnected {
+        passing: false,
+        error: StoreError::new(
             StoreErrorKind::Connection,
             Message::new(
                 311,
@@ -141,7 +156,7 @@ fn tls_config(target: &PostgresTarget) -> Result<ClientConfig, StoreError> {
                 why,
                 "name the authority's CA certificate (PEM) with sslrootcert in DB_CONNECTION_STRING",
             ),
-        )
+        ),
     };
     let mut roots = RootCertStore::empty();
     if let Some(file) = &target.sslrootcert {
@@ -257,31 +272,39 @@ impl ServerCertVerifier for SslModeVerifier {
     }
 }
 
-fn cannot_connect(target: &PostgresTarget, error: &tokio_postgres::Error) -> StoreError {
-    let next = match error.code().map(|state| state.code()) {
+fn cannot_connect(target: &PostgresTarget, error: &tokio_postgres::Error) -> Unconnected {
+    let state = error.code().map(|state| state.code());
+    let next = match state {
         Some("28P01" | "28000") => {
             "check the user and password in DB_CONNECTION_STRING (or DB_USER and DB_PASSWORD)"
         }
         Some("3D000") => "check the database's name in DB_CONNECTION_STRING",
         Some("53300") => "the server has no free connection: try again later or ask your DBA",
+        Some("57P01" | "57P02" | "57P03") => {
+            "the server is starting or stopping: wait until it is up, or ask your DBA, then start \
+             again"
+        }
         Some(_) => "show this message to your DBA",
         None => {
             "check host and port, that the server is up, that a firewall lets this machine \
              through, and sslmode"
         }
     };
-    StoreError::new(
-        StoreErrorKind::Connection,
-        Message::new(
-            308,
-            format!(
-                "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
-                target.host, target.port, target.database, target.user
+    Unconnected {
+        passing: state.is_none_or(is_passing),
+        error: StoreError::new(
+            StoreErrorKind::Connection,
+            Message::new(
+                308,
+                format!(
+                    "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
+                    target.host, target.port, target.database, target.user
+                ),
+                without_password(words(error), target),
+                next,
             ),
-            without_password(words(error), target),
-            next,
         ),
-    )
+    }
 }
 
 /// A server, or a pooler in front of it, may quote what it was given.
@@ -294,45 +317,53 @@ fn without_password(words: String, target: &PostgresTarget) -> String {
     }
 }
 
-fn too_slow(target: &PostgresTarget) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Connection,
-        Message::new(
-            308,
-            format!(
-                "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
-                target.host, target.port, target.database, target.user
+fn too_slow(target: &PostgresTarget) -> Unconnected {
+    Unconnected {
+        passing: true,
+        error: StoreError::new(
+            StoreErrorKind::Connection,
+            Message::new(
+                308,
+                format!(
+                    "Cannot connect to PostgreSQL {}:{}, database {}, as user {}",
+                    target.host, target.port, target.database, target.user
+                ),
+                format!("no answer within {} s", (wait(target) * 2).as_secs()),
+                "check host and port, and that a firewall lets this machine through",
             ),
-            format!("no answer within {} s", (wait(target) * 2).as_secs()),
-            "check host and port, and that a firewall lets this machine through",
         ),
+    }
+}
+
+/// Host, port and database, as messages name them.
+pub(super) fn database_place(target: &PostgresTarget) -> String {
+    format!(
+        "PostgreSQL {}:{}/{}",
+        target.host, target.port, target.database
     )
 }
 
 /// What a statement's failure says.
-pub(crate) fn statement_refused(
+pub(super) fn statement_refused(
     place: &str,
     what: &str,
     error: &tokio_postgres::Error,
 ) -> StoreError {
-    let state = error.code().map(|state| state.code());
-    let (kind, next) = match state {
-        Some("42501") => (
-            StoreErrorKind::Statement,
-            "ask your DBA to grant SELECT and UPDATE on the table to this user",
-        ),
-        Some("55P03" | "57014") => (
-            StoreErrorKind::Statement,
-            "another session holds the rows: ask your DBA what blocks them, then start again",
-        ),
-        Some(_) => (StoreErrorKind::Statement, "show this message to your DBA"),
-        None => (
-            StoreErrorKind::Connection,
-            "the connection is gone: check that the server is up, then start again",
-        ),
+    let next = match error.code().map(|state| state.code()) {
+        Some("42501") => "ask your DBA to grant SELECT and UPDATE on the table to this user",
+        Some("55P03" | "57014" | "40P01" | "40001") => {
+            "another session holds the rows: ask your DBA what blocks them, then start again"
+        }
+        Some("53100") => {
+            "ask your DBA to make room on the database server's disk, then start again"
+        }
+        Some("25006") => {
+            "the database is read-only or a standby: name the server that takes writes"
+        }
+        Some(_) | None => "show this message to your DBA",
     };
     StoreError::new(
-        kind,
+        StoreErrorKind::Statement,
         Message::new(
             303,
             format!("Cannot {what} ({place})"),
@@ -344,7 +375,7 @@ pub(crate) fn statement_refused(
 
 /// What a statement's failure says, without what may be a row's value: a data exception
 /// (class 22) quotes the value, and a trigger of the authority's own may quote anything.
-fn words_of_statement(error: &tokio_postgres::Error) -> String {
+pub(super) fn words_of_statement(error: &tokio_postgres::Error) -> String {
     if let Some(server) = error.as_db_error() {
         let state = server.code().code();
         let raised = state.starts_with("P0") || server.routine() == Some("exec_stmt_raise");
@@ -360,7 +391,7 @@ fn words_of_statement(error: &tokio_postgres::Error) -> String {
 }
 
 /// The server's own words without its DETAIL, which may quote a row's values.
-fn words(error: &tokio_postgres::Error) -> String {
+pub(super) fn words(error: &tokio_postgres::Error) -> String {
     if let Some(server) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", server.message(), server.code().code());
     }

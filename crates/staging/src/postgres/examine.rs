@@ -9,8 +9,7 @@ const WHAT: &str = "look at the database";
 
 pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreError> {
     let rows = store
-        .ask(
-            &store.reader,
+        .read(
             WHAT,
             "SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
                     current_database()::text, current_user::text, quote_ident(current_user),
@@ -19,10 +18,11 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
              FROM (SELECT pg_backend_pid() AS pid) AS p
              LEFT JOIN pg_stat_ssl AS s ON s.pid = p.pid AND s.ssl",
             &[],
+            |row| row,
         )
         .await?;
     let Some(row) = rows.first() else {
-        return Err(store.lost(WHAT));
+        return Err(store.no_answer(WHAT));
     };
     let (version, number): (String, i32) = (row.get(0), row.get(1));
     let same_machine: bool = row.get(5);
@@ -45,7 +45,10 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
     };
     Ok(Examined {
         dialect: Dialect::Postgres,
-        server: format!("PostgreSQL {version} at {}", store.host),
+        server: format!(
+            "PostgreSQL {version} at {}:{}",
+            store.target.host, store.target.port
+        ),
         too_old: (number < 110_000).then_some("its payloads to be compared (11 or later)"),
         level: None,
         database: row.get(2),
@@ -61,8 +64,7 @@ async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreErro
         return Ok(None);
     };
     let rows = store
-        .ask(
-            &store.reader,
+        .read(
             WHAT,
             "SELECT has_table_privilege($1::oid, 'SELECT'), has_table_privilege($1::oid, 'UPDATE'),
                     EXISTS (SELECT 1 FROM pg_index AS i
@@ -70,10 +72,11 @@ async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreErro
                             WHERE i.indrelid = $1::oid AND i.indisvalid AND i.indpred IS NULL
                               AND lower(a.attname) = 'submission_status')",
             &[&oid],
+            |row| row,
         )
         .await?;
     let Some(row) = rows.first() else {
-        return Err(store.lost(WHAT));
+        return Err(store.no_answer(WHAT));
     };
     Ok(Some(ExaminedTable {
         name,

@@ -15,6 +15,9 @@ pub(super) struct Statements {
     pub(super) pairs: String,
     pub(super) superseded: String,
     pub(super) record: String,
+    /// The same where it was sent before over a connection that was lost before the answer
+    /// came. An accepted row that carries this very receipt was recorded then.
+    pub(super) record_again: String,
     pub(super) write_partials: String,
     pub(super) stage: String,
     pub(super) counts: String,
@@ -48,6 +51,7 @@ impl Statements {
             },
             superseded: made.superseded(),
             record: made.record(),
+            record_again: made.record_again(),
             write_partials: made.write_partials(),
             stage: made.stage(),
             counts: made.counts(),
@@ -267,12 +271,25 @@ impl Made<'_> {
                          $7::text[], $8::text[], $9::bytea[])
                   AS v(id, row_state, version, digest, status, response, at, purge, purge_hash)
              WHERE {SAME_ROW}
-             RETURNING t.id::int8",
+             RETURNING t.id::int8 AS id",
             table = self.full_name,
             zone = if self.has_zone() { " || '+00'" } else { "" },
             timestamp = self.kind("submission_timestamp"),
             unchanged = RowState::Unchanged.word(),
             previous_cast = self.cast("json_payload", "previous_json_payload"),
+        )
+    }
+
+    fn record_again(&self) -> String {
+        format!(
+            "WITH recorded AS ({record})
+             SELECT id FROM recorded
+             UNION SELECT v.id
+             FROM unnest($1::int8[], $6::text[], $7::text[]) AS v(id, response, at)
+             JOIN {table} AS t ON t.id = v.id
+             WHERE v.at IS NOT NULL AND t.api_response::text = v.response",
+            record = self.record(),
+            table = self.full_name,
         )
     }
 

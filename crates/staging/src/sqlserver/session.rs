@@ -16,8 +16,8 @@ use super::connect::{self, Negotiated};
 use super::fault::Fault;
 use super::messages::{DEADLOCK, LOCK_TIMEOUT, failure, statement_failed};
 use super::values::{Row, Value};
-use crate::StoreError;
 use crate::connection::SqlServerTarget;
+use crate::{StoreError, patience};
 
 /// How long is waited, and how often something is tried again.
 #[derive(Clone, Copy, Debug)]
@@ -39,18 +39,9 @@ impl Patience {
     /// What holds for every run.
     pub(super) const USUAL: Patience = Patience {
         statement: Duration::from_secs(600),
-        blocked: &[Duration::from_millis(250), Duration::from_secs(1)],
-        lost: &[
-            Duration::ZERO,
-            Duration::from_secs(1),
-            Duration::from_secs(2),
-            Duration::from_secs(5),
-            Duration::from_secs(10),
-            Duration::from_secs(20),
-            Duration::from_secs(30),
-            Duration::from_secs(30),
-        ],
-        lock_again: Duration::from_secs(60),
+        blocked: patience::BLOCKED,
+        lost: patience::LOST,
+        lock_again: patience::LOCK_AGAIN,
     };
 }
 

@@ -1,0 +1,24 @@
+//! How long a database that has gone away is waited for.
+
+use std::time::Duration;
+
+/// The pauses before a new connection is tried where one was lost: some hundred seconds
+/// together. A server that is started again is back within a minute or two.
+pub(crate) const LOST: &[Duration] = &[
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(30),
+    Duration::from_secs(30),
+];
+
+/// The pauses before a statement that lost a deadlock, or was not given a lock, is tried
+/// again.
+pub(crate) const BLOCKED: &[Duration] = &[Duration::from_millis(250), Duration::from_secs(1)];
+
+/// How long the run lock is waited for on a new connection. The server may take a while to
+/// notice that the old one, which holds it, is gone.
+pub(crate) const LOCK_AGAIN: Duration = Duration::from_secs(60);

@@ -1,0 +1,357 @@
+//! What becomes of a store whose connection is lost: a real PostgreSQL, by a way that can
+//! be cut.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use jiff::civil::date;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::PostgresStore;
+use super::session::Patience;
+use crate::connection::{ConnectionTarget, PostgresTarget, SslMode, parse};
+use crate::{
+    NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow, StagingStore,
+    StoreErrorKind, Stretch, TableName,
+};
+
+const SHORT: Patience = Patience {
+    statement: Duration::from_secs(20),
+    blocked: &[Duration::from_millis(10), Duration::from_millis(10)],
+    lost: &[
+        Duration::ZERO,
+        Duration::from_millis(50),
+        Duration::from_millis(100),
+    ],
+    lock_again: Duration::from_secs(2),
+};
+
+fn url() -> String {
+    std::env::var("CSC_TEST_POSTGRES")
+        .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/test".to_string())
+}
+
+fn server() -> PostgresTarget {
+    match parse(&url()).unwrap().target {
+        ConnectionTarget::Postgres(target) => target,
+        other => panic!("{other}"),
+    }
+}
+
+/// A way to the server. Cut, it ends every connection at once.
+struct Way {
+    address: SocketAddr,
+    cuts: watch::Sender<u32>,
+    /// The next answer of some length is not passed on: the connection ends instead.
+    swallow: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Way {
+    async fn new() -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let way = Way {
+            address: listener.local_addr().unwrap(),
+            cuts: watch::channel(0).0,
+            swallow: Arc::default(),
+            closed: Arc::default(),
+        };
+        let (cuts, swallow, closed) = (
+            way.cuts.subscribe(),
+            Arc::clone(&way.swallow),
+            Arc::clone(&way.closed),
+        );
+        tokio::spawn(async move {
+            let target = server();
+            while let Ok((client, _)) = listener.accept().await {
+                if closed.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let server = TcpStream::connect((target.host.as_str(), target.port))
+                    .await
+                    .unwrap();
+                tokio::spawn(pass(client, server, cuts.clone(), Arc::clone(&swallow)));
+            }
+        });
+        way
+    }
+
+    fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    async fn store(&self, table: &TableName, options: Option<&str>) -> PostgresStore {
+        let target = PostgresTarget {
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            options: options.map(str::to_string),
+            // Its answers are looked into.
+            sslmode: SslMode::Disable,
+            ..server()
+        };
+        PostgresStore::connect_with(&target, table, SHORT)
+            .await
+            .unwrap()
+    }
+}
+
+async fn pass(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    mut cuts: watch::Receiver<u32>,
+    swallow: Arc<AtomicBool>,
+) {
+    cuts.mark_unchanged();
+    let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
+    loop {
+        tokio::select! {
+            _ = cuts.changed() => return,
+            read = client.read(&mut up) => match read {
+                Ok(read) if read > 0 => server.write_all(&up[..read]).await.unwrap(),
+                Ok(_) | Err(_) => return,
+            },
+            read = server.read(&mut down) => match read {
+                Ok(read) if read > 0 => {
+                    // The answer that tells of a statement's end (CommandComplete) is lost.
+                    let ends = down[..read].windows(7).any(|seven| seven.starts_with(b"UPDATE ") || seven.starts_with(b"SELECT "));
+                    if ends && swallow.swap(false, Ordering::SeqCst) {
+                        return;
+                    }
+                    if client.write_all(&down[..read]).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) | Err(_) => return,
+            },
+        }
+    }
+}
+
+/// A table of a test's own, and a connection beside the store's.
+struct Scene {
+    way: Way,
+    table: TableName,
+    schema: String,
+    admin: tokio_postgres::Client,
+}
+
+static SCENES: AtomicU32 = AtomicU32::new(0);
+
+impl Scene {
+    async fn new() -> Scene {
+        let number = SCENES.fetch_add(1, Ordering::SeqCst);
+        let schema = format!("csc_lost_{}_{number}", std::process::id());
+        let (admin, connection) = tokio_postgres::connect(&url(), tokio_postgres::NoTls)
+            .await
+            .expect("the tests need a PostgreSQL: see README");
+        tokio::spawn(connection);
+        admin
+            .batch_execute(&format!(
+                "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"
+            ))
+            .await
+            .unwrap();
+        let scene = Scene {
+            way: Way::new().await,
+            table: format!("{schema}.ssd_api_data_staging_anon")
+                .parse()
+                .unwrap(),
+            schema,
+            admin,
+        };
+        let store = scene.way.store(&scene.table, None).await;
+        store.create().await.unwrap();
+        let rows: Vec<NewRow> = (1..=3)
+            .map(|n| NewRow {
+                person_id: format!("P{n}"),
+                legacy_id: None,
+                payload: format!(r#"{{"la_child_id":"C{n}"}}"#),
+                hash: [1; 32],
+            })
+            .collect();
+        store.stage(&rows).await.unwrap();
+        scene
+    }
+
+    async fn store(&self) -> PostgresStore {
+        self.way.store(&self.table, None).await
+    }
+
+    async fn clean(self) {
+        let sql = format!("DROP SCHEMA {} CASCADE", self.schema);
+        self.admin.batch_execute(&sql).await.unwrap();
+    }
+}
+
+async fn read(store: &PostgresStore) -> Vec<StagedRow> {
+    let request = PageRequest {
+        selection: Selection::Records,
+        after: i64::MIN,
+        limits: PageLimits {
+            rows: 100,
+            bytes: 1 << 20,
+        },
+        with_previous: false,
+    };
+    let all = Stretch {
+        skip: Vec::new(),
+        last: i64::MAX,
+    };
+    store.page_within(request, &all).await.unwrap()
+}
+
+fn outcomes(rows: Vec<StagedRow>) -> Vec<Outcome> {
+    let at = date(2026, 11, 24).at(9, 0, 0, 0);
+    let result = |n: i64| match n {
+        1 => RowResult::Refused {
+            reason: "a reason".into(),
+        },
+        _ => RowResult::Accepted {
+            receipt: format!("0000000{n}-0000-0000-0000-000000000000"),
+            at,
+        },
+    };
+    rows.into_iter()
+        .map(|row| Outcome {
+            result: result(row.key.id()),
+            key: row.key,
+        })
+        .collect()
+}
+
+/// The ids that were recorded, in order.
+async fn record(store: &PostgresStore, rows: Vec<StagedRow>) -> Vec<i64> {
+    let mut ids = store.record(&outcomes(rows)).await.unwrap();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_is_made_anew_for_reading_and_for_writing() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    store.lock().await.unwrap();
+    assert_eq!(read(&store).await.len(), 3);
+    scene.way.cut();
+    let rows = read(&store).await;
+    assert_eq!(rows.len(), 3);
+    scene.way.cut();
+    assert_eq!(record(&store, rows).await, [1, 2, 3]);
+    assert_eq!(read(&store).await.len(), 1, "the refused one goes again");
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_recorded_before_the_answer_was_lost_counts_as_recorded() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    let rows = read(&store).await;
+    scene.way.swallow.store(true, Ordering::SeqCst);
+    let recorded = record(&store, rows).await;
+    assert!(
+        !scene.way.swallow.load(Ordering::SeqCst),
+        "an answer was lost"
+    );
+    assert_eq!(recorded, [1, 2, 3]);
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_changed_while_the_connection_was_lost_is_left_alone() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    let rows = read(&store).await;
+    scene.way.cut();
+    let sql = format!(
+        "UPDATE {} SET json_payload = '{{}}' WHERE id = 2",
+        scene.table
+    );
+    scene.admin.batch_execute(&sql).await.unwrap();
+    assert_eq!(record(&store, rows).await, [1, 3]);
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_run_lock_is_taken_again_on_a_new_connection() {
+    let scene = Scene::new().await;
+    let (store, other) = (scene.store().await, scene.store().await);
+    store.lock().await.unwrap();
+    scene.way.cut();
+    read(&store).await;
+    let refused = other.lock().await.unwrap_err();
+    assert_eq!(refused.kind, StoreErrorKind::Busy, "{refused}");
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_lock_another_took_meanwhile_ends() {
+    let scene = Scene::new().await;
+    let (store, other) = (scene.store().await, scene.store().await);
+    store.lock().await.unwrap();
+    let rows = read(&store).await;
+    scene.way.cut();
+    // The server takes a moment to notice that the first one is gone.
+    let begun = std::time::Instant::now();
+    while other.lock().await.is_err() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it is never free"
+        );
+    }
+    let ended = store.record(&outcomes(rows)).await.unwrap_err();
+    assert_eq!(ended.kind, StoreErrorKind::Busy, "{ended}");
+    assert!(ended.message.what().contains("has taken over"), "{ended}");
+    assert_eq!(read(&other).await.len(), 1, "what was sent is recorded");
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stays_away_is_told_with_how_long_it_was_tried() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    let rows = read(&store).await;
+    scene.way.close();
+    let gone = store.record(&outcomes(rows)).await.unwrap_err();
+    assert_eq!(gone.kind, StoreErrorKind::Connection);
+    assert_eq!(gone.message.code(), 340, "{gone}");
+    assert!(gone.message.why().contains("4 tries in"), "{gone}");
+    assert!(gone.message.next().contains("journal"), "{gone}");
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_loses_a_deadlock_is_tried_again() {
+    let scene = Scene::new().await;
+    // Ours looks for deadlocks first, and so is the one that loses.
+    let options = Some("-c deadlock_timeout=3s");
+    let store = scene.way.store(&scene.table, options).await;
+    let rows = read(&store).await;
+    let execute = async |sql: &str| scene.admin.batch_execute(sql).await.unwrap();
+    let touch = |id| {
+        format!(
+            "UPDATE {} SET api_response = 'theirs' WHERE id = {id}",
+            scene.table
+        )
+    };
+    execute("SET deadlock_timeout = '60s'; BEGIN").await;
+    execute(&touch(3)).await;
+    let writing = tokio::spawn(async move { record(&store, rows).await });
+    let waits =
+        "SELECT 1 FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+    while scene.admin.query(waits, &[]).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    execute(&touch(1)).await;
+    execute("COMMIT").await;
+    assert_eq!(writing.await.unwrap(), [1, 2, 3]);
+    scene.clean().await;
+}

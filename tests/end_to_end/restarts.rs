@@ -1,0 +1,203 @@
+//! The database goes away in the middle of a run.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+use crate::gate::Gate;
+use crate::kills::{nothing_is_marked_that_did_not_arrive, record};
+use crate::own_postgres::OwnPostgres;
+use crate::place::{Place, Ran, interrupt, until};
+use crate::postgres::Schema;
+use crate::table::Table;
+use crate::two_runs::through;
+use crate::watched::Watched;
+
+const CHILDREN: u64 = 60;
+const LIVE: [&str; 4] = ["send", "--live", "--yes", "-v"];
+
+/// A table in a server of its own, and a gate on the way to the receiver.
+struct Scene {
+    server: OwnPostgres,
+    schema: Schema,
+    place: Place,
+    gate: Gate,
+    version: u64,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let server = OwnPostgres::start();
+        let schema = Schema::at(&server.url(), "restarts");
+        let place = Place::new(0, &["slow=100"]);
+        let gate = Gate::to(place.running.address());
+        let scene = Scene {
+            server,
+            schema,
+            place,
+            gate,
+            version: 0,
+        };
+        scene.place.write_env(&format!(
+            "{}DB_CONNECTION_STRING={}\nTABLE_NAME={}",
+            through(&scene.gate),
+            scene.server.url(),
+            scene.name()
+        ));
+        assert_eq!(scene.place.run(&["init"]).exit, 0);
+        scene.place.simulator.keep_log();
+        for child in 0..CHILDREN {
+            scene.table().enter(child, &record(child, 0));
+        }
+        scene
+    }
+
+    fn name(&self) -> String {
+        format!("{}.ssd_api_data_staging_anon", self.schema.name)
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table::Postgres(&self.schema, self.name())
+    }
+
+    fn change_all(&mut self) {
+        self.version += 1;
+        for child in 0..CHILDREN {
+            self.table().change(child, &record(child, self.version));
+        }
+    }
+
+    fn posts(&self) -> u64 {
+        self.place.simulator.counts().posts
+    }
+
+    /// Begins a run, and takes the database away while a reply is on its way back: it is
+    /// accepted, and cannot be recorded.
+    fn database_gone_in_mid_run(&self) -> Watched {
+        let (run, before) = (Watched::start(&self.place, &LIVE), self.posts());
+        until(|| self.posts() > before, "the first post");
+        self.gate.hold();
+        self.server.stop();
+        self.gate.open();
+        run.until_said("trying again in");
+        run
+    }
+
+    fn database_is_back(&mut self) {
+        self.server.again();
+        self.schema.reconnect();
+    }
+
+    /// Every row is sent, and each version of it arrived just once.
+    fn all_is_sent_once(&self, ran: &Ran) {
+        nothing_is_marked_that_did_not_arrive(&self.place, &self.table(), &ran.both());
+        for (person, _, state, status) in self.table().rows() {
+            let is = (state.as_str(), status.as_str());
+            assert_eq!(is, ("unchanged", "sent"), "{person}: {}", ran.both());
+        }
+        let mut arrived: Vec<Value> = self.place.simulator.log();
+        arrived.sort_by_key(Value::to_string);
+        let all = arrived.len();
+        arrived.dedup();
+        assert_eq!(
+            arrived.len(),
+            all,
+            "something arrived twice: {}",
+            ran.both()
+        );
+        assert_eq!(all as u64, CHILDREN * (self.version + 1), "{}", ran.both());
+        assert!(!ran.both().contains("sent again"), "{}", ran.both());
+    }
+}
+
+#[test]
+fn a_database_that_starts_again_in_mid_run_costs_nothing() {
+    let mut scene = Scene::new();
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    // While a batch is under way.
+    let run = scene.database_gone_in_mid_run();
+    scene.database_is_back();
+    let ran = run.wait();
+    assert_eq!(ran.exit, 0, "{}", ran.both());
+    scene.all_is_sent_once(&ran);
+    // Whenever.
+    for mode in ["full", "deltas"] {
+        scene.change_all();
+        let before = scene.posts();
+        let mut run = Watched::start(&scene.place, &[&LIVE[..], &["--mode", mode]].concat());
+        until(|| scene.posts() > before, "the first post");
+        std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
+        scene.server.stop();
+        until(
+            || run.said().contains("trying again in") || run.has_ended(),
+            "the outage to be noticed",
+        );
+        scene.database_is_back();
+        let ran = run.wait();
+        assert_eq!(ran.exit, 0, "{}", ran.both());
+        scene.all_is_sent_once(&ran);
+    }
+    // A person does not wait for it.
+    scene.change_all();
+    let run = scene.database_gone_in_mid_run();
+    let begun = Instant::now();
+    interrupt(&run.child);
+    let ran = run.wait();
+    assert_eq!(ran.exit, 130, "{}", ran.both());
+    assert!(begun.elapsed() < Duration::from_secs(40), "{}", ran.both());
+    scene.database_is_back();
+    healed_by_the_next_run(&scene, &ran);
+}
+
+#[test]
+fn a_database_that_does_not_come_back_ends_the_run_and_the_next_one_heals_it() {
+    let mut scene = Scene::new();
+    let run = scene.database_gone_in_mid_run();
+    let begun = Instant::now();
+    until_ended(run.child.id());
+    let ran = run.wait();
+    assert_eq!(ran.exit, 3, "{}", ran.both());
+    assert!(begun.elapsed() > Duration::from_secs(90), "{}", ran.both());
+    let message = ran.stderr.rsplit("CSC0340").next().unwrap();
+    assert!(ran.stderr.contains("CSC0340"), "{}", ran.stderr);
+    for words in [
+        "tries in",
+        "did not bring it back",
+        "check that the server is up",
+    ] {
+        assert!(message.contains(words), "{words}: {}", ran.stderr);
+    }
+    scene.database_is_back();
+    healed_by_the_next_run(&scene, &ran);
+}
+
+/// `ran` left a batch that was accepted and not recorded, and rows that it did not reach.
+fn healed_by_the_next_run(scene: &Scene, ran: &Ran) {
+    // The batch that is being recorded, and the one that was posted meanwhile.
+    let lost = [10, 20].map(|records| {
+        format!("{records} records accepted by the receiver but not recorded in the table")
+    });
+    let told = lost.iter().any(|lost| ran.stdout.contains(lost));
+    assert!(told, "{}", ran.both());
+    nothing_is_marked_that_did_not_arrive(&scene.place, &scene.table(), &ran.both());
+    let waiting = scene.table().rows();
+    let waiting = waiting.iter().filter(|row| row.3 == "pending").count();
+    assert!((30..=60).contains(&waiting), "{waiting}: {}", ran.both());
+    let next = scene.place.run(&LIVE);
+    assert_eq!(next.exit, 0, "{}", next.both());
+    assert!(next.stdout.contains("recorded first"), "{}", next.both());
+    scene.all_is_sent_once(&next);
+}
+
+/// Longer than other waits of these tests.
+fn until_ended(process: u32) {
+    let begun = Instant::now();
+    let status = format!("/proc/{process}/status");
+    // A process that has ended stays as a zombie until it is waited for.
+    while std::fs::read_to_string(&status).is_ok_and(|text| !text.contains("State:\tZ")) {
+        assert!(begun.elapsed() < Duration::from_secs(300), "it goes on");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
