@@ -93,6 +93,13 @@ fn exchange(
 ) -> Result<Reply, Fault> {
     let url = Url::parse(&request.url)
         .map_err(|e| Fault::new(FaultKind::Other, format!("{}: {e}", request.url)))?;
+    for (name, value) in &request.headers {
+        // What follows it would be a header of its own.
+        if value.expose_secret().chars().any(char::is_control) {
+            let words = format!("there is a line break or control character in {name}");
+            return Err(Fault::new(FaultKind::Other, words));
+        }
+    }
     let proxy = match network.proxies.route(&url) {
         Route::Through(proxy) => Some(proxy),
         Route::Direct(_) => None,
