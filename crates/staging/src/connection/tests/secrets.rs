@@ -25,6 +25,18 @@ fn what_may_hold_a_password_is_judged_by_its_looks() {
     }
 }
 
+#[test]
+fn a_driver_within_a_quoted_password_is_part_of_the_password() {
+    for text in [
+        "host=h user=u password='a;driver=b' dbname=d",
+        "Data Source=h;Initial Catalog=d;User ID=u;Password=\"a;driver=b\"",
+        "Server=h;Database=d;UID=u;PWD='a;driver=b'",
+    ] {
+        let parsed = parse(text).unwrap();
+        assert_eq!(password(&parsed.target), Some("a;driver=b"), "{text}");
+    }
+}
+
 /// Everything that is said about a string, however it ends.
 fn everything_said(result: &Result<Parsed, Vec<Message>>) -> String {
     match result {
