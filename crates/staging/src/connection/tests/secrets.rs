@@ -37,6 +37,18 @@ fn a_driver_within_a_quoted_password_is_part_of_the_password() {
     }
 }
 
+#[test]
+fn what_stands_in_the_place_of_a_jdbc_server_is_not_shown_where_it_may_be_a_logon() {
+    for text in [
+        "jdbc:sqlserver://u:CANARY7];y@h;databaseName=d",
+        "jdbc:sqlserver://u:CANARY7:1;y@h;databaseName=d",
+        "jdbc:sqlserver://u:CANARY7;y@h;databaseName=d",
+    ] {
+        let said = everything_said(&parse(text));
+        assert!(!said.contains(CANARY), "{said}");
+    }
+}
+
 /// Everything that is said about a string, however it ends.
 fn everything_said(result: &Result<Parsed, Vec<Message>>) -> String {
     match result {
