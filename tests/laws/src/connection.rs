@@ -86,7 +86,7 @@ fn written_again(target: &ConnectionTarget) {
                 let path = file.to_str().unwrap();
                 let odbc = format!("Driver={{SQLite3 ODBC Driver}};Database={}", odbc(path));
                 // A path that begins with // is written as one that is absolute.
-                let leading = path.starts_with("//").then_some("//").unwrap_or_default();
+                let leading = if path.starts_with("//") { "//" } else { "" };
                 vec![format!("sqlite:{leading}{path}"), odbc]
             }
         },
@@ -357,8 +357,9 @@ fn quoted(password: &str) {
 
 /// Every form with a password that nobody put in quotes.
 fn unquoted(before: &str, after: &str) {
-    // With a key in it, it is not known where the password ends.
-    if before.contains('=') {
+    // With a key in it, it is not known where the password ends; what stands once more
+    // behind it may be another key's.
+    if before.contains('=') || after.contains(CANARY) {
         return;
     }
     let password = format!("{before}{CANARY}{after}");
