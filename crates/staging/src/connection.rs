@@ -214,9 +214,16 @@ impl<'a> Form<'a> {
         if first == "password" {
             return sql_server::names_server(text);
         }
-        text.split_once('=')
-            .and_then(|(_, rest)| rest.trim_start().split(char::is_whitespace).next())
-            .is_some_and(|value| value.contains(';'))
+        let value = text
+            .split_once('=')
+            .map_or("", |(_, rest)| rest.trim_start());
+        if value.starts_with('\'') {
+            // One in quotes may be the value of either; what follows it tells.
+            let (_, after) = pairs::libpq_value(value, 1, &mut Findings::default());
+            return after.trim_start().starts_with(';');
+        }
+        let first_word = value.split(char::is_whitespace).next();
+        first_word.is_some_and(|word| word.contains(';'))
     }
 }
 

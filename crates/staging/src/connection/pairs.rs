@@ -288,7 +288,11 @@ pub(super) fn libpq(text: &str, findings: &mut Findings) -> Vec<Pair> {
     pairs
 }
 
-fn libpq_value<'a>(text: &'a str, part: usize, findings: &mut Findings) -> (String, &'a str) {
+pub(super) fn libpq_value<'a>(
+    text: &'a str,
+    part: usize,
+    findings: &mut Findings,
+) -> (String, &'a str) {
     let (text, in_quotes) = match text.strip_prefix('\'') {
         Some(text) => (text, true),
         None => (text, false),

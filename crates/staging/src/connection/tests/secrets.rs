@@ -38,6 +38,13 @@ fn a_driver_within_a_quoted_password_is_part_of_the_password() {
 }
 
 #[test]
+fn a_semicolon_in_quotes_is_part_of_a_libpq_value() {
+    let text = "host='/run/a;b' user='u;\\'v' dbname=d";
+    assert!(shown(text).starts_with("postgres://u;'v@/run/a;b:5432/d"));
+    assert!(shown("User='a;b';Server=h;Password=p;Database=d").contains("UID=a;b;"));
+}
+
+#[test]
 fn what_stands_in_the_place_of_a_jdbc_server_is_not_shown_where_it_may_be_a_logon() {
     for text in [
         "jdbc:sqlserver://u:CANARY7];y@h;databaseName=d",
