@@ -3,7 +3,6 @@
 
 mod args;
 mod database;
-mod env_file;
 mod exposed;
 mod keys;
 mod network;
@@ -23,7 +22,6 @@ use csc_message::Message;
 use crate::secret_store::{SecretStores, StoreKind};
 
 pub use args::ConfigArgs;
-pub use env_file::decode;
 pub use keys::{KEYS, Key};
 pub use settings::{Live, Need, Settings};
 pub use show::template;
@@ -217,7 +215,7 @@ impl Config {
             Ok(bytes) => bytes,
             Err(e) => return self.unreadable(path, &e.to_string()),
         };
-        let (lines, faults) = env_file::read(&bytes);
+        let (lines, faults) = csc_dotenv::read(&bytes);
         for fault in faults {
             let place = match fault.number {
                 0 => path.display().to_string(),
@@ -232,7 +230,7 @@ impl Config {
         }
         // Under one name the last line wins, as in every reader of such files; a setting's
         // own name goes before its aliases.
-        let mut chosen: BTreeMap<Key, Vec<env_file::Line>> = BTreeMap::new();
+        let mut chosen: BTreeMap<Key, Vec<csc_dotenv::Line>> = BTreeMap::new();
         for line in lines {
             match Key::find(&line.name) {
                 Some(key) => chosen.entry(key).or_default().push(line),
@@ -307,7 +305,7 @@ impl Config {
 
 /// A key of another program's, or a slip of the pen. What doesn't look like a
 /// variable's name is not repeated: it may be a line of somebody's secret.
-fn foreign_key(path: &Path, line: &env_file::Line) -> String {
+fn foreign_key(path: &Path, line: &csc_dotenv::Line) -> String {
     let is_name = line.name.len() <= 40
         && line
             .name

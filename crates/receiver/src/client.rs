@@ -15,7 +15,8 @@ use crate::proxy::offered_schemes;
 use crate::receipt::{Receipt, receipts};
 use crate::refusal::refused_records;
 use crate::retry_after::{http_date, retry_after};
-use crate::token::{Denied, Token, TokenFault, encode, form, granted};
+use crate::struck_out::struck_out;
+use crate::token::{Denied, Token, TokenFault, form, granted};
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::words::{Words, folded};
 
@@ -424,7 +425,7 @@ impl Client {
                 format!("{url} answers that a proxy wants a logon (407{id})"),
                 match offered_schemes(&reply.headers).join(", ").as_str() {
                     "" => "it does not say which kind".to_string(),
-                    schemes => format!("it offers {schemes}"),
+                    schemes => format!("it offers {}", self.scrubbed(schemes)),
                 },
                 "no proxy is set here, so one stands in between unseen: ask IT for its address (PROXY), \
                  or to let this account through to *.education.gov.uk and login.microsoftonline.com; \
@@ -458,7 +459,6 @@ impl Client {
 
     /// A text in which none of our secrets stands, whoever wrote it.
     fn scrubbed(&self, text: &str) -> String {
-        let mut text = text.to_string();
         let token = self.access().token.clone();
         let secrets = [
             Some(&self.options.client_secret),
@@ -466,28 +466,9 @@ impl Client {
             self.options.supplier_key_secondary.as_ref(),
             token.as_ref().map(|token| &token.value),
         ];
-        for secret in secrets.into_iter().flatten() {
-            for form in forms_of(secret.expose_secret()) {
-                if !form.is_empty() && text.contains(&form) {
-                    text = text.replace(&form, "****");
-                }
-            }
-        }
-        text
+        let exposed = secrets.into_iter().flatten().map(|s| s.expose_secret());
+        struck_out(text, exposed)
     }
-}
-
-/// A secret as it stands in the settings, in a form that was posted, and in JSON: a reply
-/// may quote any of these.
-fn forms_of(secret: &str) -> [String; 4] {
-    let encoded = encode(secret);
-    let json = serde_json::Value::from(secret).to_string();
-    [
-        secret.to_string(),
-        encoded.to_lowercase(),
-        encoded,
-        json[1..json.len() - 1].to_string(),
-    ]
 }
 
 /// The address that an authority's batches are posted to.

@@ -107,6 +107,13 @@ fn exchange(
 ) -> Result<Reply, Fault> {
     let url = Url::parse(&request.url)
         .map_err(|e| Fault::new(FaultKind::Other, format!("{}: {e}", request.url)))?;
+    for (name, value) in &request.headers {
+        // What follows it would be a header of its own.
+        if value.expose_secret().chars().any(char::is_control) {
+            let words = format!("there is a line break or control character in {name}");
+            return Err(Fault::new(FaultKind::Other, words));
+        }
+    }
     let proxy = match network.proxies.route(&url) {
         Route::Through(proxy) => Some(proxy),
         Route::Direct(_) => None,
@@ -156,7 +163,9 @@ fn configure(
     easy.connect_timeout(request.timeout.min(CONNECT_TIMEOUT))?;
     easy.ssl_verify_peer(true)?;
     easy.ssl_verify_host(true)?;
-    easy.ssl_min_max_version(SslVersion::Tlsv12, SslVersion::Tlsv13)?;
+    // That or later. With a latest version named, libcurl refuses every connection on a
+    // Windows that lacks it: TLS 1.3 begins with Windows 11 and Server 2022.
+    easy.ssl_version(SslVersion::Tlsv12)?;
     if let Some(bundle) = &network.ca_bundle {
         easy.ssl_cainfo_blob(bundle.pem())?;
     }
@@ -167,7 +176,7 @@ fn configure(
         Some(proxy) => {
             easy.proxy(&proxy.address.to_string())?;
             easy.noproxy("")?;
-            easy.proxy_ssl_min_max_version(SslVersion::Tlsv12, SslVersion::Tlsv13)?;
+            easy.proxy_ssl_version(SslVersion::Tlsv12)?;
             if let Some(bundle) = &network.ca_bundle {
                 easy.proxy_ssl_cainfo_blob(bundle.pem())?;
             }
@@ -415,6 +424,11 @@ impl Handler for Exchange {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_name_is_looked_up_beside_the_thread_that_counts_the_time() {
+        assert!(curl::Version::get().feature_async_dns());
+    }
+
     #[test]
     fn this_libcurl_speaks_ntlm_and_negotiate_where_the_build_says_so() {
         let version = curl::Version::get();

@@ -11,6 +11,7 @@ pub mod proxy;
 mod receipt;
 mod refusal;
 mod retry_after;
+mod struck_out;
 mod token;
 mod transport;
 mod trust;

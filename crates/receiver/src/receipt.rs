@@ -68,11 +68,16 @@ fn parse(receipt: &str) -> Option<Receipt> {
     let (stamp, uuid) = name.rsplit_once('_')?;
     let (date, time) = stamp.split_once('_')?;
     let at = format!("{date}T{time}").parse::<DateTime>().ok()?;
-    is_uuid(uuid).then(|| Receipt {
+    let is_receipt = is_uuid(uuid) && at.year() >= EARLIEST;
+    is_receipt.then(|| Receipt {
         uuid: uuid.to_ascii_lowercase(),
         at,
     })
 }
+
+/// No receipt is older than the receiver, and a DATETIME of SQL Server holds nothing from
+/// before 1753: such a receipt could never be recorded.
+const EARLIEST: i16 = 2000;
 
 fn is_uuid(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
@@ -140,6 +145,8 @@ mod tests {
         for body in [
             "Anna",
             "2026-11-24_02:00:01.25_nouuid.json",
+            "0026-11-24_02:00:01_6F9619FF-8B86-D011-B42D-00C04FC964FF.json",
+            "-002026-11-24_02:00:01_6F9619FF-8B86-D011-B42D-00C04FC964FF.json",
             "2026-13-24_02:00:01_6F9619FF-8B86-D011-B42D-00C04FC964FF.json",
             "6F9619FF-8B86-D011-B42D-00C04FC964FF.json",
         ] {

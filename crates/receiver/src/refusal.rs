@@ -83,7 +83,9 @@ fn located(object: &serde_json::Map<String, Value>) -> Option<(usize, String)> {
     if before.is_some_and(|name| INNER_ARRAYS.contains(&name)) {
         return None;
     }
-    let index = usize::try_from(loc.get(place)?.as_u64()?).ok()?;
+    // A number that counts nothing is a record's of no batch.
+    let index = loc.get(place)?.as_u64().map(usize::try_from);
+    let index = index.and_then(Result::ok).unwrap_or(usize::MAX);
     let path: Vec<String> = loc.iter().skip(place + 1).map(plain).collect();
     let message = object.get("msg").or_else(|| object.get("message"));
     Some((
@@ -151,7 +153,7 @@ fn indices(word: &str) -> Option<Option<usize>> {
     while let Some(open) = rest.find('[') {
         let inside = &rest[open + 1..];
         let close = inside.find(']')?;
-        if let Ok(index) = inside[..close].parse::<usize>() {
+        if let Some(index) = index(&inside[..close]) {
             let before = &rest[..open];
             let name = before
                 .rsplit(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
@@ -162,6 +164,13 @@ fn indices(word: &str) -> Option<Option<usize>> {
         rest = &inside[close..];
     }
     None
+}
+
+/// An index that is too large to count is one of no batch, and no reason to take the next
+/// one of its path for the record's.
+fn index(digits: &str) -> Option<usize> {
+    let is_index = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    is_index.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 fn first_index(key: &str) -> Option<usize> {
@@ -234,7 +243,15 @@ mod tests {
     fn an_index_outside_the_batch_makes_all_of_them_worthless() {
         assert!(read("[0].a: x, [5].b: y", 5).is_empty());
         assert_eq!(read("[0].a: x, [4].b: y", 5).len(), 2);
-        assert!(read("[99999999999999999999999].a", 5).is_empty());
+        for body in [
+            "[99999999999999999999999].a",
+            "[99999999999999999999999].plans[1].x",
+            "[18446744073709551615].a",
+            r#"{"detail":[{"loc":["body",-1,"plans",2],"msg":"[3].x"}]}"#,
+            r#"{"detail":[{"loc":["body",1e30,"plans",2],"msg":"[3].x"}]}"#,
+        ] {
+            assert!(read(body, 5).is_empty(), "{body}");
+        }
     }
 
     proptest! {

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 /// How long the receiver asks to wait, counted from `now`. A date in the past is no
-/// wait; what can't be read is `None`.
+/// wait; what can't be read is `None`. More seconds than can be counted are the most that
+/// can be.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let at = http_date(value)?;
     Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
@@ -32,10 +33,12 @@ mod tests {
         let table = [
             ("0", Some(0)),
             (" 120 ", Some(120)),
+            ("18446744073709551616", Some(u64::MAX)),
             ("Tue, 24 Nov 2026 07:28:30 GMT", Some(30)),
             ("Tue, 24 Nov 2026 07:27:00 GMT", Some(0)),
             ("soon", None),
             ("-5", None),
+            ("+5", None),
             ("", None),
         ];
         for (value, seconds) in table {

@@ -78,7 +78,7 @@ pub(crate) fn granted(body: &[u8], now: Instant) -> Option<Token> {
 }
 
 /// A text as a form carries it.
-pub(crate) fn encode(text: &str) -> String {
+fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

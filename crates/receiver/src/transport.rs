@@ -32,8 +32,9 @@ pub struct Request {
     pub timeout: Duration,
 }
 
-/// What came back, whatever its status.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What came back, whatever its status. It may quote a child's values or a secret: its
+/// `Debug` shows neither headers' values nor the body.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
@@ -50,6 +51,17 @@ impl Reply {
             .iter()
             .find(|(n, _)| n == name)
             .map(|(_, v)| v.as_str())
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("headers", &names)
+            .field("bytes", &self.body.len())
+            .finish()
     }
 }
 
@@ -110,4 +122,22 @@ impl std::error::Error for Fault {}
 pub trait Transport: Send + Sync {
     /// Sends the request and waits for the whole reply.
     async fn send(&self, request: Request) -> Result<Reply, Fault>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_shown_without_what_it_may_quote() {
+        let reply = Reply {
+            status: 400,
+            headers: vec![("location".into(), "quoted".into())],
+            body: b"quoted".to_vec(),
+        };
+        assert_eq!(
+            format!("{reply:?}"),
+            r#"Reply { status: 400, headers: ["location"], bytes: 6 }"#
+        );
+    }
 }

@@ -171,25 +171,41 @@ impl<'a> Form<'a> {
         Form::of_pairs(text)
     }
 
-    /// `Driver=` makes it ODBC wherever it stands. Otherwise the first key decides.
+    /// `Driver=` makes it ODBC wherever it stands, except within a value that another form
+    /// has in quotes. Otherwise the first key decides.
     fn of_pairs(text: &'a str) -> Form<'a> {
+        let key = text.split('=').next().unwrap_or_default();
+        let first = key.split_whitespace().collect::<String>().to_lowercase();
+        let libpq =
+            postgres::is_libpq_key(&first) && !Form::is_separated_by_semicolons(text, &first);
+        let ado_net = sql_server::is_ado_net_key(&first);
+        if libpq && Form::names_no_driver(text, pairs::libpq) {
+            return Form::Libpq(text);
+        }
+        if !libpq && ado_net && Form::names_no_driver(text, pairs::ado_net) {
+            return Form::AdoNet(text);
+        }
         let as_odbc = pairs::odbc(text, &mut Findings::default());
         let has = |key: &str| as_odbc.iter().any(|pair| pair.key == key);
         if has("driver") {
-            return Form::Odbc(text);
+            Form::Odbc(text)
+        } else if has("dsn") || has("filedsn") {
+            Form::DataSourceName
+        } else if libpq {
+            Form::Libpq(text)
+        } else if ado_net {
+            Form::AdoNet(text)
+        } else {
+            Form::Unknown
         }
-        if has("dsn") || has("filedsn") {
-            return Form::DataSourceName;
-        }
-        let key = text.split('=').next().unwrap_or_default();
-        let first = key.split_whitespace().collect::<String>().to_lowercase();
-        if postgres::is_libpq_key(&first) && !Form::is_separated_by_semicolons(text, &first) {
-            return Form::Libpq(text);
-        }
-        if sql_server::is_ado_net_key(&first) {
-            return Form::AdoNet(text);
-        }
-        Form::Unknown
+    }
+
+    /// Whether a text is flawless in a form and names neither a driver nor a data source.
+    fn names_no_driver(text: &str, form: fn(&str, &mut Findings) -> Vec<Pair>) -> bool {
+        let mut findings = Findings::default();
+        let pairs = form(text, &mut findings);
+        let is_odbc = |pair: &Pair| matches!(pair.key.as_str(), "driver" | "dsn" | "filedsn");
+        !findings.has_faults() && !pairs.iter().any(is_odbc)
     }
 
     /// `user`, `port` and `password` can begin a libpq text and an ADO.NET string; a
@@ -198,9 +214,16 @@ impl<'a> Form<'a> {
         if first == "password" {
             return sql_server::names_server(text);
         }
-        text.split_once('=')
-            .and_then(|(_, rest)| rest.trim_start().split(char::is_whitespace).next())
-            .is_some_and(|value| value.contains(';'))
+        let value = text
+            .split_once('=')
+            .map_or("", |(_, rest)| rest.trim_start());
+        if value.starts_with('\'') {
+            // One in quotes may be the value of either; what follows it tells.
+            let (_, after) = pairs::libpq_value(value, 1, &mut Findings::default());
+            return after.trim_start().starts_with(';');
+        }
+        let first_word = value.split(char::is_whitespace).next();
+        first_word.is_some_and(|word| word.contains(';'))
     }
 }
 

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Context, Outcome};
 use crate::arguments::SecretCommand;
-use crate::configuration::{Key, decode, is_placeholder};
+use crate::configuration::{Key, is_placeholder};
 use crate::console;
 use crate::secret_store::{self, StoreFault};
 
@@ -202,7 +202,7 @@ fn read(key: Key) -> Result<SecretString, Message> {
         if bytes.len() as u64 > LONGEST {
             return Err(unfit(key, "it is longer than 16 KiB: that is no secret"));
         }
-        decode(&bytes)
+        csc_dotenv::decode(&bytes)
             .map(SecretString::from)
             .ok_or_else(|| unfit(key, "it is neither UTF-8 nor UTF-16 with a byte-order mark"))?
     };

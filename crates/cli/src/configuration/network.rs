@@ -1,4 +1,4 @@
-//! PROXY and its kin, and CA_BUNDLE.
+//! PROXY and its kin, USER_AGENT and CA_BUNDLE.
 
 use csc_message::Message;
 use csc_receiver::proxy::{
@@ -177,6 +177,21 @@ impl Read<'_> {
             password,
             auth,
         }
+    }
+
+    /// USER_AGENT: it goes into a header, where a line break would begin another one.
+    pub(super) fn user_agent(&mut self) -> String {
+        let own = concat!("csc-sender/", env!("CARGO_PKG_VERSION")).to_string();
+        let Some(found) = self.config.filled(Key::UserAgent) else {
+            return own;
+        };
+        let value = found.value.trim();
+        if value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+            return value.to_string();
+        }
+        let why = "only letters, digits, blanks and marks of ASCII go into a header";
+        self.wrong(Key::UserAgent, found, why);
+        own
     }
 
     fn ca_bundle(&mut self) -> Option<CaBundle> {

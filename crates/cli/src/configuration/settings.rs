@@ -200,9 +200,7 @@ impl Config {
             retry_base: Duration::from_millis(read.number(Key::RetryBaseMs, 1000, 1..=120_000)),
             max_wait: Duration::from_secs(read.number(Key::MaxWait, 300, 0..=86_400)),
             network: read.network(wants_live || need.network),
-            user_agent: read
-                .text(Key::UserAgent)
-                .unwrap_or_else(|| concat!("csc-sender/", env!("CARGO_PKG_VERSION")).to_string()),
+            user_agent: read.user_agent(),
             allowed_hosts: read
                 .text(Key::AllowedHosts)
                 .unwrap_or_default()

@@ -576,3 +576,17 @@ fn faults_of_the_proxys_settings_are_told_at_once_and_hold_no_secret() {
         "PROXY goes before"
     );
 }
+
+#[test]
+fn a_line_break_in_user_agent_is_a_fault_and_no_header_of_its_own() {
+    let mut place = Place::new();
+    place.environment = vec![("USER_AGENT", "a\r\nSupplierKey: b")];
+    assert_eq!(
+        codes(place.config().settings(Need::default())),
+        ["208 USER_AGENT is \"a\\r\\nSupplierKey: b\""]
+    );
+    place.environment = vec![("USER_AGENT", "Hillshire csc-sender/1 (x; y)")];
+    let settings = place.config().settings(Need::default());
+    let agent = settings.map(|settings| settings.user_agent).ok();
+    assert_eq!(agent.as_deref(), Some("Hillshire csc-sender/1 (x; y)"));
+}

@@ -1,6 +1,10 @@
 //! No redirect carries a token, a key or a payload anywhere.
 
-use crate::server::{SECRETS, Server, sent, write};
+use std::time::Duration;
+
+use csc_receiver::{FaultKind, NetworkOptions};
+
+use crate::server::{SECRETS, Server, post, send, sent, write};
 
 #[test]
 fn a_redirect_is_handed_back_and_not_followed() {
@@ -24,4 +28,18 @@ fn a_redirect_is_handed_back_and_not_followed() {
         }
     }
     assert!(elsewhere.heard().is_empty(), "{:?}", elsewhere.heard());
+}
+
+#[test]
+fn a_header_with_a_line_break_is_not_sent() {
+    let server = Server::after_request(|socket, _| {
+        write(socket, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]");
+    });
+    let mut request = post(&server.url(), Duration::from_secs(30));
+    let agent = "x\r\nX-Injected: y".to_string().into();
+    request.headers.push(("User-Agent", agent));
+    let fault = send(NetworkOptions::default(), request).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Other);
+    assert!(fault.words.ends_with("in User-Agent"), "{fault}");
+    assert!(server.heard().is_empty());
 }

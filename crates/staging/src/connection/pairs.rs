@@ -134,7 +134,7 @@ impl<F: Copy + PartialEq> Fields<F> {
 
 /// A value whose closing brace or mark is missing takes in what follows, and would
 /// show it.
-fn holds_password_key(value: &str) -> bool {
+pub(super) fn holds_password_key(value: &str) -> bool {
     let packed: String = value.split_whitespace().collect();
     let packed = packed.to_lowercase();
     packed.contains("pwd=") || packed.contains("password=")
@@ -288,7 +288,11 @@ pub(super) fn libpq(text: &str, findings: &mut Findings) -> Vec<Pair> {
     pairs
 }
 
-fn libpq_value<'a>(text: &'a str, part: usize, findings: &mut Findings) -> (String, &'a str) {
+pub(super) fn libpq_value<'a>(
+    text: &'a str,
+    part: usize,
+    findings: &mut Findings,
+) -> (String, &'a str) {
     let (text, in_quotes) = match text.strip_prefix('\'') {
         Some(text) => (text, true),
         None => (text, false),

@@ -148,14 +148,15 @@ pub(super) fn from_jdbc(
     }
     let (server, port) = split_jdbc_port(server.trim());
     // In `//user:password@host`, which is no JDBC, the password would be taken for a
-    // port, and for what follows where it has a `;` in it.
+    // port or, with a `]` or a second `:` in it, for a part of the server, and for what
+    // follows where it has a `;` in it.
     let hidden_where = |may_be_password: bool, pair: Pair| {
         if may_be_password { pair.hidden() } else { pair }
     };
-    let several_colons = port.is_some() && server.contains(':');
-    let mut pairs = vec![hidden_where(several_colons, Pair::new("server", server))];
+    let has_colon = server.contains(':');
+    let mut pairs = vec![hidden_where(has_colon, Pair::new("server", server))];
     pairs.extend(port.map(|port| Pair::new("port", port).hidden()));
-    let spilt = port.is_some() && properties.contains('@');
+    let spilt = (port.is_some() || has_colon) && properties.contains('@');
     let properties = pairs::odbc(properties, findings);
     pairs.extend(properties.into_iter().map(|pair| hidden_where(spilt, pair)));
     target(SqlServerForm::Jdbc, pairs, logon, findings)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::findings::Findings;
-use super::pairs::{Fields, Keep, Meaning, Pair};
+use super::pairs::{self, Fields, Keep, Meaning, Pair};
 use super::{ConnectionTarget, SqlitePath, may_hold_password};
 
 /// `path` is what follows `sqlite:`. After `//` an absolute path is expected, as
@@ -60,7 +60,8 @@ fn target(path: &Pair, findings: &mut Findings) -> Option<ConnectionTarget> {
     }
     let looks_like_uri = text.starts_with("file:") || text.contains('?');
     // A path is shown; a password that was put behind it must not be.
-    let looks_like_pairs = text.contains(';') && may_hold_password(text);
+    let looks_like_pairs =
+        pairs::holds_password_key(text) || text.contains(';') && may_hold_password(text);
     if looks_like_uri || looks_like_pairs || text.contains('\0') {
         findings.value(
             path,

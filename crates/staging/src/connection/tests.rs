@@ -61,6 +61,7 @@ fn sqlite_is_read_with_paths_of_both_worlds() {
         ("sqlite://", 222),
         ("sqlite:file:x.db", 223),
         ("sqlite:x.db?mode=ro", 223),
+        ("sqlite:x.db pwd=b", 223),
         ("Driver={SQLite3 ODBC Driver}", 222),
     ] {
         assert_eq!(codes(parse(text)), [code], "{text}");

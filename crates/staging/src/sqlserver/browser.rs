@@ -17,6 +17,9 @@ pub(super) const PORT: u16 = 1434;
 /// A datagram may be lost: so often it is asked.
 const TRIES: u32 = 3;
 
+/// The longest that the host's addresses are looked up.
+const LOOKUP: Duration = Duration::from_secs(15);
+
 /// Asks for one instance; the answer to it; and its bytes before the text.
 const ASK_FOR_INSTANCE: u8 = 0x04;
 const ANSWER: u8 = 0x05;
@@ -40,8 +43,13 @@ pub(super) async fn port_of(
     browser: u16,
     wait: Duration,
 ) -> Result<u16, NoPort> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, browser))
+    let looked_up = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, browser)))
         .await
+        .map_err(|_| {
+            let words = format!("no name server answered within {} s", LOOKUP.as_secs());
+            NoPort::UnknownHost(words)
+        })?;
+    let addresses: Vec<SocketAddr> = looked_up
         .map_err(|e| NoPort::UnknownHost(e.to_string()))?
         .collect();
     if addresses.is_empty() {

@@ -25,6 +25,37 @@ fn what_may_hold_a_password_is_judged_by_its_looks() {
     }
 }
 
+#[test]
+fn a_driver_within_a_quoted_password_is_part_of_the_password() {
+    for text in [
+        "host=h user=u password='a;driver=b' dbname=d",
+        "Data Source=h;Initial Catalog=d;User ID=u;Password=\"a;driver=b\"",
+        "Server=h;Database=d;UID=u;PWD='a;driver=b'",
+    ] {
+        let parsed = parse(text).unwrap();
+        assert_eq!(password(&parsed.target), Some("a;driver=b"), "{text}");
+    }
+}
+
+#[test]
+fn a_semicolon_in_quotes_is_part_of_a_libpq_value() {
+    let text = "host='/run/a;b' user='u;\\'v' dbname=d";
+    assert!(shown(text).starts_with("postgres://u;'v@/run/a;b:5432/d"));
+    assert!(shown("User='a;b';Server=h;Password=p;Database=d").contains("UID=a;b;"));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_jdbc_server_is_not_shown_where_it_may_be_a_logon() {
+    for text in [
+        "jdbc:sqlserver://u:CANARY7];y@h;databaseName=d",
+        "jdbc:sqlserver://u:CANARY7:1;y@h;databaseName=d",
+        "jdbc:sqlserver://u:CANARY7;y@h;databaseName=d",
+    ] {
+        let said = everything_said(&parse(text));
+        assert!(!said.contains(CANARY), "{said}");
+    }
+}
+
 /// Everything that is said about a string, however it ends.
 fn everything_said(result: &Result<Parsed, Vec<Message>>) -> String {
     match result {

@@ -2,6 +2,8 @@
 //! backslashes in plain values, and connection strings and secrets are full of both
 //! (`SERVER\INSTANCE`, `Pwd=a$b`).
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
 /// One line that sets something. The value may be a secret: no `Debug`.
 pub struct Line {
     /// From 1.
@@ -54,7 +56,11 @@ pub fn read(bytes: &[u8]) -> (Vec<Line>, Vec<LineFault>) {
 /// where they are neither.
 pub fn decode(bytes: &[u8]) -> Option<String> {
     let wide = |from: fn([u8; 2]) -> u16, rest: &[u8]| {
-        let units: Vec<u16> = rest.chunks_exact(2).map(|b| from([b[0], b[1]])).collect();
+        // Half a unit at the end: a part of the file is missing, or it is another encoding.
+        let (units, []) = rest.as_chunks::<2>() else {
+            return None;
+        };
+        let units: Vec<u16> = units.iter().map(|unit| from(*unit)).collect();
         String::from_utf16(&units).ok()
     };
     match bytes {
@@ -192,8 +198,14 @@ mod tests {
         let numbers: Vec<usize> = faults.iter().map(|fault| fault.number).collect();
         assert_eq!(numbers, [2, 3, 4, 5, 6]);
         assert!(!format!("{faults:?}").contains("secretword"));
-        let (lines, faults) = read(b"A=\xff");
-        assert!(lines.is_empty());
-        assert_eq!(faults[0].number, 0);
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_a_fault_of_its_own() {
+        for bytes in [&b"A=\xff"[..], b"\xff\xfeA\0=\0b", b"\xff\xfe\0\xd8"] {
+            let (lines, faults) = read(bytes);
+            assert!(lines.is_empty());
+            assert_eq!(faults[0].number, 0, "{bytes:?}");
+        }
     }
 }
