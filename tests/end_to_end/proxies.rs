@@ -45,6 +45,17 @@ impl Behind {
         live_in(&self.place, environment)
     }
 
+    /// The settings, with these after them.
+    pub fn write_env(&self, more: &str) {
+        self.place.write_env(&format!("{}{more}", self.env));
+    }
+
+    /// What `check receiver` says.
+    pub fn checked(&self, more: &str) -> Ran {
+        self.write_env(more);
+        self.place.run(&["check", "receiver"])
+    }
+
     /// The code that the run ends with, and that nothing arrived.
     pub fn stopped(&self, more: &str, code: &str) -> Ran {
         let ran = self.live(more);

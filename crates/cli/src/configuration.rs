@@ -4,6 +4,7 @@
 mod args;
 mod database;
 mod env_file;
+mod examined;
 mod exposed;
 mod keys;
 mod network;
@@ -25,7 +26,7 @@ use crate::secret_store::{SecretStores, StoreKind};
 pub use args::ConfigArgs;
 pub use env_file::decode;
 pub use keys::{KEYS, Key};
-pub use settings::{Live, Need, Settings};
+pub use settings::{Examined, Live, Need, Settings};
 pub use show::template;
 
 pub use placeholder::is_placeholder;

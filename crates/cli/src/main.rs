@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(messages) => fail(&messages),
     };
+    console::point_to_explanation();
     ExitCode::from(exit.code())
 }
 

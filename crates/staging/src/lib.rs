@@ -29,7 +29,7 @@ pub use owner::owner_only;
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
 pub use store::{
-    Created, PageLimits, PageRequest, Selection, StagingStore, TableSummary, connect,
+    Created, PageLimits, PageRequest, Selection, StagingStore, TABLE_PROBE, TableSummary, connect,
     connect_creating,
 };
 pub use superseded::{Stretch, Superseded};

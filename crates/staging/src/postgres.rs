@@ -8,6 +8,7 @@
 mod connect;
 mod examine;
 mod statements;
+mod trial;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -239,6 +240,10 @@ impl StagingStore for PostgresStore {
 
     async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
         Ok(examine::examine(self).await?.probes(&self.table))
+    }
+
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        trial::try_writing(self).await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

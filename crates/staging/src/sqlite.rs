@@ -5,6 +5,7 @@
 //! the receiver is waited for.
 
 mod examine;
+mod trial;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -117,6 +118,11 @@ impl StagingStore for SqliteStore {
 
     async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
         self.run(|inner, connection| Ok(examine::examine(inner, connection)?.probes(&inner.table)))
+            .await
+    }
+
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        self.run(|inner, connection| trial::try_writing(inner, connection))
             .await
     }
 
