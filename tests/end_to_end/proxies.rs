@@ -13,7 +13,7 @@ const PASSWORD_IN_ADDRESS: &str = "p%3Ass%20w%C3%B6rd";
 /// A receiver that only the proxy can find: `receiver.test`, behind TLS.
 pub struct Behind {
     pub place: Place,
-    env: String,
+    pub env: String,
     pub host: String,
     _front: TlsFront,
 }
@@ -45,14 +45,9 @@ impl Behind {
         live_in(&self.place, environment)
     }
 
-    /// The settings, with these after them.
-    pub fn write_env(&self, more: &str) {
-        self.place.write_env(&format!("{}{more}", self.env));
-    }
-
     /// What `check receiver` says.
     pub fn checked(&self, more: &str) -> Ran {
-        self.write_env(more);
+        self.place.write_env(&format!("{}{more}", self.env));
         self.place.run(&["check", "receiver"])
     }
 

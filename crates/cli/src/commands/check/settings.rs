@@ -104,8 +104,7 @@ fn placeholders(config: &Config) -> Option<Probe> {
         Probe::warn(
             "not filled in",
             format!(
-                "{} still the template's value, which counts as none: {}",
-                if names.len() == 1 { "has" } else { "have" },
+                "the template's value still stands in {}, and counts as none",
                 names.join(", ")
             ),
             "put in the real values; what a testing run needs is told below, the rest can wait",
