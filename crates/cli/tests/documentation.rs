@@ -270,7 +270,7 @@ fn every_code_is_explained_in_the_terminal_with_the_pages_words() {
         let words = link.replace_all(entry, "$1").replace("**", "");
         let mut rest = said.as_str();
         for word in words.split_whitespace() {
-            let word = word.trim_end_matches(['.', ',', ';', ':']);
+            let word = word.trim_matches(['(', ')', '.', ',', ';', ':']);
             let at = rest.find(word);
             assert!(at.is_some(), "explain {code} lacks {word:?}: {said}");
             rest = &rest[at.unwrap() + word.len()..];
