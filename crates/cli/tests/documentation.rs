@@ -259,6 +259,7 @@ fn every_command_is_on_its_page_and_every_command_of_the_page_is_there() {
 fn every_code_is_explained_in_the_terminal_with_the_pages_words() {
     let text = page("docs/troubleshooting.md");
     let list = printed(&["explain"]);
+    let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
     for code in codes_of_page() {
         let code = format!("CSC{code:04}");
         let said = printed(&["explain", &code]);
@@ -266,7 +267,6 @@ fn every_code_is_explained_in_the_terminal_with_the_pages_words() {
         let entry = entry.split("\n### ").next().unwrap();
         let entry = entry.split("\n## ").next().unwrap();
         // Without Markdown's marks: the words of each line are there, in their order.
-        let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
         let words = link.replace_all(entry, "$1").replace("**", "");
         let mut rest = said.as_str();
         for word in words.split_whitespace() {

@@ -122,8 +122,7 @@ impl StagingStore for SqliteStore {
     }
 
     async fn try_writing(&self) -> Result<u64, StoreError> {
-        self.run(|inner, connection| trial::try_writing(inner, connection))
-            .await
+        self.run(trial::try_writing).await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {
