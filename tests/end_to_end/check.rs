@@ -1,8 +1,6 @@
 //! `check`, `explain` and the pilot's names, against real databases, real proxies and a
 //! receiver behind TLS that is as it should be or is not.
 
-use std::path::Path;
-
 use crate::faulty::{Faulty, Script, Tls, free_port, granted, json, trusted};
 use crate::place::{Place, Ran, ran};
 use crate::postgres::{Schema, url};
@@ -536,6 +534,8 @@ fn json_has_every_probe_and_no_secret() {
     assert_eq!(json["settings"]["LA_CODE"]["value"], "845");
 }
 
+/// A terminal is made by `script`, which scripts/test installs.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_person_at_a_terminal_is_told_of_explain_and_a_log_is_not() {
     let place = Place::new(1, &[]);
@@ -543,11 +543,6 @@ fn a_person_at_a_terminal_is_told_of_explain_and_a_log_is_not() {
     let ran = place.run(&["send"]);
     assert_eq!(ran.exit, 2);
     assert!(!ran.both().contains("csc-sender explain"), "{}", ran.both());
-    if !Path::new("/usr/bin/script").exists() {
-        // A terminal is made by `script`, which scripts/test installs on Linux.
-        assert!(!cfg!(target_os = "linux"), "there is no /usr/bin/script");
-        return;
-    }
     let program = env!("CARGO_BIN_EXE_csc-sender");
     let mut command = std::process::Command::new("/usr/bin/script");
     command

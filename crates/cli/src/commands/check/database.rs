@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_tables_probes_begin_with_the_table() {
         let probes = ["server", "logon", TABLE_PROBE, "columns"].map(|s| Probe::ok(s, ""));
-        let (table, database) = split(probes.to_vec());
+        let (table, database) = split(Vec::from(probes));
         assert_eq!(table[0].subject, TABLE_PROBE);
         assert_eq!((table.len(), database.len()), (2, 2));
     }
