@@ -268,6 +268,7 @@ fn every_code_is_explained_in_the_terminal_with_the_pages_words() {
         let entry = entry.split("\n## ").next().unwrap();
         // Without Markdown's marks: the words of each line are there, in their order.
         let words = link.replace_all(entry, "$1").replace("**", "");
+        let said = said.replace("**", "");
         let mut rest = said.as_str();
         for word in words.split_whitespace() {
             let word = word.trim_matches(['(', ')', '.', ',', ';', ':']);

@@ -116,7 +116,12 @@ fn plain(text: &str) -> String {
         rest = after;
     }
     out.push_str(rest);
-    let out = out.replace("**", "").replace('\r', "");
+    // Between backticks nothing is a mark: a secret is shown as ****.
+    let parts = out.split('`').enumerate().map(|(n, part)| match n % 2 {
+        0 => part.replace("**", ""),
+        _ => part.to_string(),
+    });
+    let out = parts.collect::<Vec<_>>().join("`").replace('\r', "");
     out.trim().to_string()
 }
 
@@ -176,5 +181,6 @@ mod tests {
             "Do: see order (docs/configuration.md), more, safe (SECURITY.md)."
         );
         assert_eq!(plain("an [open bracket"), "an [open bracket");
+        assert_eq!(plain("**Do:** look at `****`"), "Do: look at `****`");
     }
 }
