@@ -44,7 +44,7 @@ const HOLDERS: [&str; 6] = [
 ];
 
 /// Every command that ends by itself.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 33] = [
     &["send"],
     &["send", "--json"],
     &["send", "--mode", "deltas"],
@@ -77,6 +77,9 @@ const COMMANDS: [&[&str]; 30] = [
     &["config", "template"],
     &["check", "database"],
     &["check", "database", "--json"],
+    &["check"],
+    &["check", "receiver", "--post", "--testing-mode", "false"],
+    &["explain"],
     &["journal"],
     &["journal", "--format", "json"],
     &["journal", "--row", "1", "--format", "csv"],

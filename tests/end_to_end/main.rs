@@ -10,6 +10,7 @@
 
 mod a_month;
 mod canary;
+mod check;
 #[cfg(target_os = "linux")]
 mod clock;
 mod fault_matrix;

@@ -13,7 +13,7 @@ const PASSWORD_IN_ADDRESS: &str = "p%3Ass%20w%C3%B6rd";
 /// A receiver that only the proxy can find: `receiver.test`, behind TLS.
 pub struct Behind {
     pub place: Place,
-    env: String,
+    pub env: String,
     pub host: String,
     _front: TlsFront,
 }
@@ -43,6 +43,12 @@ impl Behind {
     pub fn live_with(&self, more: &str, environment: &[(&str, &str)]) -> Ran {
         self.place.write_env(&format!("{}{more}", self.env));
         live_in(&self.place, environment)
+    }
+
+    /// What `check receiver` says.
+    pub fn checked(&self, more: &str) -> Ran {
+        self.place.write_env(&format!("{}{more}", self.env));
+        self.place.run(&["check", "receiver"])
     }
 
     /// The code that the run ends with, and that nothing arrived.

@@ -66,7 +66,7 @@ fn addresses(trace: &[String]) -> Vec<SocketAddr> {
 }
 
 /// What sends nothing to the receiver.
-const QUIET: [&[&str]; 12] = [
+const QUIET: [&[&str]; 13] = [
     &["send"],
     &["send", "--mode", "deltas"],
     &["send", "--dry-run"],
@@ -74,6 +74,7 @@ const QUIET: [&[&str]; 12] = [
     &["send", "--test-record"],
     &["validate"],
     &["status"],
+    &["check"],
     &["check", "database"],
     &["deltas", "prepare"],
     &["init"],

@@ -22,6 +22,8 @@ const EXIT_CODES: &str = "Exit codes:\n  \
     6    stopped by a safety rule\n  \
     130  interrupted (Ctrl-C)";
 
+const CHECK_HELP: &str = "Nothing is changed. Exit code 1 where a probe says FAIL.";
+
 /// csc-sender's arguments.
 #[derive(Parser)]
 #[command(name = "csc-sender", version, about = "Submits children's social care records to the DfE",
@@ -51,8 +53,22 @@ pub enum Command {
     #[command(subcommand)]
     Deltas(DeltasCommand),
     /// Check what a run needs, and say what is missing and what mends it
-    #[command(subcommand, after_help = "Exit code 1 where a probe says FAIL.")]
-    Check(CheckCommand),
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
+    /// The pilot's name for `check database`
+    #[command(hide = true, after_help = CHECK_HELP)]
+    TestDbConnection(CheckHow),
+    /// The pilot's name for `check table`
+    #[command(hide = true, after_help = CHECK_HELP)]
+    TestSchema(CheckHow),
+    /// The pilot's name for `check receiver`
+    #[command(hide = true, after_help = CHECK_HELP)]
+    TestEndpoint(CheckHow),
+    /// The pilot's name for `check`
+    #[command(hide = true, alias = "run-smoke", after_help = CHECK_HELP)]
+    Smoke(CheckHow),
+    /// Say more about a message, by the code that it begins with
+    Explain(ExplainArgs),
     /// Create both staging tables where they are missing
     Init(InitArgs),
     /// Show what is in the staging table
@@ -101,7 +117,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
     /// Send one fake record named for the authority instead of the table, to test receivers only
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["mode", "limit", "no_validate", "resync", "allow_purges"])]
     pub test_record: bool,
     /// Show what would go, and where to; nothing is sent or written
     #[arg(long)]
@@ -162,15 +178,49 @@ pub enum PrintDialect {
     Sqlserver,
 }
 
+/// What `check` looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CheckPart {
+    /// Settings: what is set, what is missing, who may read the files
+    Config,
+    /// Server, logon, encryption, table, columns, rights and indexes
+    Database,
+    /// The table: columns, rights really tried, indexes, counts, samples of its records
+    Table,
+    /// The way to the DfE: proxy, DNS, TLS, certificate, token. Connects, whatever the mode
+    Receiver,
+    /// All of it; in testing mode without connecting to the receiver
+    All,
+}
+
 /// `check`.
-#[derive(Subcommand)]
-pub enum CheckCommand {
-    /// Server, logon, encryption, table, columns, rights and indexes; nothing is changed
-    Database {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+#[derive(Args)]
+pub struct CheckArgs {
+    /// What to look at
+    #[arg(value_enum, default_value_t = CheckPart::All)]
+    pub part: CheckPart,
+    /// How.
+    #[command(flatten)]
+    pub how: CheckHow,
+}
+
+/// How `check` looks, and what it prints.
+#[derive(Args)]
+pub struct CheckHow {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Post one fake record named for the authority too, in live mode and to a test receiver
+    /// only
+    #[arg(long)]
+    pub post: bool,
+}
+
+/// `explain`.
+#[derive(Args)]
+pub struct ExplainArgs {
+    /// The code, e.g. CSC0201; without one, all codes are listed
+    pub code: Option<String>,
 }
 
 /// `init`.

@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod deltas;
 mod demo;
+mod explain;
 mod init;
 mod journal;
 mod secret;
@@ -21,7 +22,7 @@ use csc_message::{Exit, Message};
 use csc_sender_run::{Stop, Stopper};
 use csc_staging::{StagingStore, connect};
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, CheckPart, Command};
 use crate::configuration::{Config, ConfigArgs, Settings, World};
 use crate::{console, logging};
 
@@ -39,7 +40,12 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Send(args) => send::run(&context, &args),
         Command::Validate(args) => validate::run(&context, &args),
         Command::Deltas(command) => deltas::run(&context, &command),
-        Command::Check(command) => check::run(&context, &command),
+        Command::Check(args) => check::run(&context, args.part, &args.how),
+        Command::TestDbConnection(how) => check::run(&context, CheckPart::Database, &how),
+        Command::TestSchema(how) => check::run(&context, CheckPart::Table, &how),
+        Command::TestEndpoint(how) => check::run(&context, CheckPart::Receiver, &how),
+        Command::Smoke(how) => check::run(&context, CheckPart::All, &how),
+        Command::Explain(args) => explain::run(&args),
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Journal(args) => journal::run(&context, &args),

@@ -3,6 +3,7 @@
 
 mod args;
 mod database;
+mod examined;
 mod exposed;
 mod keys;
 mod network;
@@ -23,7 +24,7 @@ use crate::secret_store::{SecretStores, StoreKind};
 
 pub use args::ConfigArgs;
 pub use keys::{KEYS, Key};
-pub use settings::{Live, Need, Settings};
+pub use settings::{Examined, Live, Need, Settings};
 pub use show::template;
 
 pub use placeholder::is_placeholder;

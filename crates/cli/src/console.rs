@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use csc_message::Message;
 use secrecy::SecretString;
@@ -19,10 +20,25 @@ pub fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The number of the first failure that was told; 0 where there was none.
+static FIRST_FAILURE: AtomicU16 = AtomicU16::new(0);
+
 /// A failure.
 pub fn failure(message: &Message) {
+    let (ordering, code) = (Ordering::Relaxed, message.code());
+    // Only the first one counts: a later exchange changes nothing.
+    let _ = FIRST_FAILURE.compare_exchange(0, code, ordering, ordering);
     note(&message.to_string());
     tracing::error!("{message}");
+}
+
+/// Says once, at the end and to a person only, where more is to be read of a failure. In a
+/// scheduler's log every line that says nothing new hides one that does.
+pub fn point_to_explanation() {
+    let code = FIRST_FAILURE.load(Ordering::Relaxed);
+    if code != 0 && is_watched() {
+        note(&format!("More: csc-sender explain CSC{code:04}"));
+    }
 }
 
 /// Whether a person can be asked.

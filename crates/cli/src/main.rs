@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(messages) => fail(&messages),
     };
+    console::point_to_explanation();
     ExitCode::from(exit.code())
 }
 

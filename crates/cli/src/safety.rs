@@ -63,13 +63,7 @@ pub enum Children<'a> {
 /// Every rule that is broken, all at once; nothing where all is well. Gives the kind of
 /// the endpoint, for the run's first line.
 pub fn check(intent: &Intent<'_>) -> Result<EndpointKind, Vec<Message>> {
-    let mut broken = Vec::new();
-    for (key, url) in [
-        ("API_ENDPOINT", intent.endpoint),
-        ("TOKEN_ENDPOINT", intent.token_endpoint),
-    ] {
-        broken.extend(check_address(key, url, intent.allowed_hosts));
-    }
+    let mut broken = check_addresses(intent.endpoint, intent.token_endpoint, intent.allowed_hosts);
     match (kind(intent), &intent.children) {
         (Err(message), _) => broken.push(message),
         (Ok(EndpointKind::Test), Children::Table(table)) if !table.is_anon() => {
@@ -102,6 +96,21 @@ pub fn check(intent: &Intent<'_>) -> Result<EndpointKind, Vec<Message>> {
         (Ok(_), Children::Table(_) | Children::TestRecord) => {}
     }
     Err(broken)
+}
+
+/// The rules that an address breaks to which records and credentials would go.
+pub fn check_addresses(
+    endpoint: &Url,
+    token_endpoint: &Url,
+    allowed_hosts: &[String],
+) -> Vec<Message> {
+    [
+        ("API_ENDPOINT", endpoint),
+        ("TOKEN_ENDPOINT", token_endpoint),
+    ]
+    .into_iter()
+    .flat_map(|(key, url)| check_address(key, url, allowed_hosts))
+    .collect()
 }
 
 fn kind(intent: &Intent<'_>) -> Result<EndpointKind, Message> {

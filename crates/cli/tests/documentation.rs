@@ -13,11 +13,15 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 14] = [
     "README.md",
+    "docs/commands.md",
     "docs/configuration.md",
     "docs/deltas.md",
+    "docs/exit-codes.md",
     "docs/faults.md",
+    "docs/first-morning.md",
+    "docs/governance.md",
     "docs/journal.md",
     "docs/payload-rules.md",
     "docs/running.md",
@@ -182,13 +186,107 @@ fn every_payload_rule_is_explained_under_its_severity() {
 
 #[test]
 fn exit_codes_are_told_as_help_tells_them() {
-    for path in ["README.md", "docs/running.md"] {
+    for path in ["README.md", "docs/exit-codes.md", "docs/running.md"] {
         let text = page(path);
         for exit in Exit::ALL {
             let row = format!("| {} | {} |", exit.code(), exit.meaning());
             assert!(text.contains(&row), "{path} lacks {row}");
         }
     }
+}
+
+/// What the program prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_csc-sender"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .replace("\r\n", "\n")
+}
+
+/// The commands that a `--help` lists.
+fn commands_of(help: &str) -> Vec<String> {
+    let Some((_, list)) = help.split_once("\nCommands:\n") else {
+        return Vec::new();
+    };
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let command = Regex::new(r"(?m)^  ([a-z][a-z-]*)\b").unwrap();
+    command
+        .captures_iter(list)
+        .map(|found| found[1].to_string())
+        .filter(|name| name != "help")
+        .collect()
+}
+
+#[test]
+fn every_command_is_on_its_page_and_every_command_of_the_page_is_there() {
+    let mut commands = BTreeSet::new();
+    for command in commands_of(&printed(&["--help"])) {
+        let below = commands_of(&printed(&[&command, "--help"]));
+        if below.is_empty() {
+            commands.insert(command);
+        } else {
+            commands.extend(below.iter().map(|below| format!("{command} {below}")));
+        }
+    }
+    assert!(commands.len() > 12, "{commands:?}");
+    let text = page("docs/commands.md");
+    let (list, rest) = text.split_once("\n## check").unwrap();
+    let row = Regex::new(r"(?m)^\| `([a-z -]+)` \|").unwrap();
+    let told: BTreeSet<String> = row
+        .captures_iter(list)
+        .map(|found| found[1].to_string())
+        .collect();
+    assert_eq!(told, commands);
+    let (_, pilots) = rest.split_once("\n## The pilot's names").unwrap();
+    let name = Regex::new(r"`([a-z-]+)`").unwrap();
+    let names = pilots.lines().filter(|line| line.starts_with("| `"));
+    let mut count = 0;
+    for line in names {
+        let theirs = line.split('|').nth(1).unwrap();
+        for found in name.captures_iter(theirs) {
+            assert!(printed(&[&found[1], "--help"]).contains("Usage:"));
+            count += 1;
+        }
+    }
+    assert_eq!(count, 6);
+}
+
+#[test]
+fn every_code_is_explained_in_the_terminal_with_the_pages_words() {
+    let text = page("docs/troubleshooting.md");
+    let list = printed(&["explain"]);
+    let link = Regex::new(r"\[([^\]]*)\]\([^)]*\)").unwrap();
+    for code in codes_of_page() {
+        let code = format!("CSC{code:04}");
+        let said = printed(&["explain", &code]);
+        let (_, entry) = text.split_once(&format!("\n### {code}\n")).unwrap();
+        let entry = entry.split("\n### ").next().unwrap();
+        let entry = entry.split("\n## ").next().unwrap();
+        // Without Markdown's marks: the words of each line are there, in their order.
+        let words = link.replace_all(entry, "$1").replace("**", "");
+        let said = said.replace("**", "");
+        let mut rest = said.as_str();
+        for word in words.split_whitespace() {
+            let word = word.trim_matches(['(', ')', '.', ',', ';', ':']);
+            let at = rest.find(word);
+            assert!(at.is_some(), "explain {code} lacks {word:?}: {said}");
+            rest = &rest[at.unwrap() + word.len()..];
+        }
+        assert!(
+            list.contains(&format!("  {code}  ")),
+            "{code} is not listed"
+        );
+    }
+    let unknown = Command::new(env!("CARGO_BIN_EXE_csc-sender"))
+        .args(["explain", "CSC0999"])
+        .output()
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("CSC0262"));
 }
 
 /// The anchor of a heading, as GitHub makes it.

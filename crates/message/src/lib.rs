@@ -158,6 +158,15 @@ impl Probe {
         }
     }
 
+    /// A probe that met what a run would fail with.
+    pub fn failed(subject: &'static str, message: &Message) -> Self {
+        Probe::fail(
+            subject,
+            format!("CSC{:04} {}: {}", message.code, message.what, message.why),
+            message.next(),
+        )
+    }
+
     /// The same with the SQL that mends it.
     #[must_use]
     pub fn mended_by(mut self, statement: impl Into<String>) -> Self {

@@ -291,12 +291,19 @@ impl Client {
         {
             return Ok(Arc::clone(token));
         }
-        let token = Arc::new(self.fetch_token().await?);
-        self.access().token = Some(Arc::clone(&token));
-        Ok(token)
+        let (token, _) = self.fetch_token().await?;
+        Ok(self.keep(token))
     }
 
-    async fn fetch_token(&self) -> Result<Token, TokenFault> {
+    /// Keeps a token for the posts to come.
+    pub(crate) fn keep(&self, token: Token) -> Arc<Token> {
+        let token = Arc::new(token);
+        self.access().token = Some(Arc::clone(&token));
+        token
+    }
+
+    /// A new token, and the reply that granted it.
+    pub(crate) async fn fetch_token(&self) -> Result<(Token, Reply), TokenFault> {
         let url = &self.options.token_endpoint;
         let form = form(&[
             ("client_id", &self.options.client_id),
@@ -344,8 +351,9 @@ impl Client {
             }
         };
         match meaning(reply.status) {
-            Meaning::Accepted => granted(&reply.body, asked).ok_or_else(|| {
-                TokenFault::Final(Message::new(
+            Meaning::Accepted => match granted(&reply.body, asked) {
+                Some(token) => Ok((token, reply)),
+                None => Err(TokenFault::Final(Message::new(
                     402,
                     format!("The reply of the token endpoint {url} can't be read"),
                     format!(
@@ -355,8 +363,8 @@ impl Client {
                         self.media_type(&reply).as_deref().unwrap_or("unnamed type"),
                     ),
                     "check TOKEN_ENDPOINT: it ends in /oauth2/v2.0/token; a page of HTML points to a proxy",
-                ))
-            }),
+                ))),
+            },
             Meaning::Trouble(kind @ (Trouble::RateLimited | Trouble::Server)) => {
                 Err(TokenFault::Trouble {
                     kind,
@@ -458,7 +466,7 @@ impl Client {
     }
 
     /// A text in which none of our secrets stands, whoever wrote it.
-    fn scrubbed(&self, text: &str) -> String {
+    pub(crate) fn scrubbed(&self, text: &str) -> String {
         let token = self.access().token.clone();
         let secrets = [
             Some(&self.options.client_secret),

@@ -6,6 +6,8 @@
 //! decompression, and so is the time: one limit for all of an exchange, however slowly its
 //! parts come, and a shorter one until the connection stands (name, TCP, proxy, TLS).
 
+mod tunnel;
+
 use std::io::SeekFrom;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +26,8 @@ use crate::proxy::{
 };
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::trust::CaBundle;
+
+pub(crate) use tunnel::{Tunnel, connect};
 
 /// The most that is read of a reply's body: a hundred receipts are 7 kB.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
@@ -105,6 +109,16 @@ fn exchange(
     request: Request,
     network: &NetworkOptions,
 ) -> Result<Reply, Fault> {
+    exchange_with(easy, request, network, |_, _| Ok(()))
+}
+
+/// As `exchange`, with more to set before it begins; `more` is told whether a proxy is used.
+fn exchange_with(
+    easy: &mut Easy2<Exchange>,
+    request: Request,
+    network: &NetworkOptions,
+    more: impl FnOnce(&mut Easy2<Exchange>, bool) -> Result<(), curl::Error>,
+) -> Result<Reply, Fault> {
     let url = Url::parse(&request.url)
         .map_err(|e| Fault::new(FaultKind::Other, format!("{}: {e}", request.url)))?;
     for (name, value) in &request.headers {
@@ -123,7 +137,9 @@ fn exchange(
         ..Exchange::default()
     };
     easy.reset(); // keeps live connections and the DNS cache
-    let performed = configure(easy, &request, network, proxy).and_then(|()| easy.perform());
+    let performed = configure(easy, &request, network, proxy)
+        .and_then(|()| more(easy, proxy.is_some()))
+        .and_then(|()| easy.perform());
     let tunnel_status = easy.http_connectcode().unwrap_or(0);
     let mut exchange = std::mem::take(easy.get_mut());
     let status = performed.and_then(|()| easy.response_code());

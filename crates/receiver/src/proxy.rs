@@ -117,7 +117,7 @@ impl Proxies {
 }
 
 /// Whether a host is this machine.
-fn is_own<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
+pub(crate) fn is_own<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
     match host {
         Some(Host::Domain(name)) => name
             .as_ref()

@@ -63,11 +63,7 @@ pub(crate) fn granted(body: &[u8], now: Instant) -> Option<Token> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let seconds = match &granted.expires_in {
-        serde_json::Value::String(text) => text.trim().parse::<f64>().ok(),
-        number => number.as_f64(),
-    };
-    let life = seconds.map_or(USUAL_LIFE, |seconds| {
+    let life = seconds_of(&granted.expires_in).map_or(USUAL_LIFE, |seconds| {
         Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_LIFE.as_secs_f64()))
             .unwrap_or(USUAL_LIFE)
     });
@@ -75,6 +71,14 @@ pub(crate) fn granted(body: &[u8], now: Instant) -> Option<Token> {
         value: granted.access_token,
         good_until: now + (life - MARGIN.min(life / 2)),
     })
+}
+
+/// The seconds of `expires_in`.
+pub(crate) fn seconds_of(expires_in: &serde_json::Value) -> Option<f64> {
+    match expires_in {
+        serde_json::Value::String(text) => text.trim().parse::<f64>().ok(),
+        number => number.as_f64(),
+    }
 }
 
 /// A text as a form carries it.

@@ -13,7 +13,7 @@ use rustls::pki_types::pem::{self, PemObject};
 #[derive(Clone, Debug)]
 pub struct CaBundle {
     pem: Arc<str>,
-    own: usize,
+    own: Arc<[CertificateDer<'static>]>,
 }
 
 /// Why a file can't be CA_BUNDLE.
@@ -62,13 +62,17 @@ impl CaBundle {
             .collect::<String>();
         Ok(CaBundle {
             pem: pem.into(),
-            own: own.len(),
+            own: own.into(),
         })
     }
 
     /// How many certificates the file has.
     pub fn certificates(&self) -> usize {
-        self.own
+        self.own.len()
+    }
+
+    pub(crate) fn own(&self) -> &[CertificateDer<'static>] {
+        &self.own
     }
 
     pub(crate) fn pem(&self) -> &[u8] {

@@ -213,6 +213,10 @@ impl StagingStore for Meddled {
         self.store.examine().await
     }
 
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        self.store.try_writing().await
+    }
+
     async fn lock(&self) -> Result<(), StoreError> {
         self.store.lock().await
     }

@@ -30,8 +30,8 @@ pub use owner::owner_only;
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
 pub use store::{
-    Created, PageLimits, PageRequest, Present, Selection, StagingStore, TableSummary, connect,
-    connect_creating,
+    Created, PageLimits, PageRequest, Present, Selection, StagingStore, TABLE_PROBE, TableSummary,
+    connect, connect_creating,
 };
 pub use superseded::{Stretch, Superseded};
 pub use table_name::{TableName, TableNameFault};

@@ -14,6 +14,7 @@ mod session;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::sync::Arc;
 
@@ -264,6 +265,10 @@ impl StagingStore for PostgresStore {
 
     async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
         Ok(examine::examine(self).await?.probes(&self.table))
+    }
+
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        trial::try_writing(self).await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

@@ -36,6 +36,15 @@ pub(crate) const NEEDED: [&str; 8] = [
     "row_state",
 ];
 
+/// Those of them that a run writes; `previous_hash` is another where both hashes are there.
+const WRITTEN: [&str; 5] = [
+    "submission_status",
+    "api_response",
+    "submission_timestamp",
+    "row_state",
+    "previous_json_payload",
+];
+
 impl TableShape {
     /// Checks that the columns that are needed are there.
     pub(crate) fn new(
@@ -97,6 +106,17 @@ impl TableShape {
     /// Whether the database itself keeps a child to one row.
     pub fn unique_person(&self) -> bool {
         self.unique_person
+    }
+
+    /// The columns that a run writes, as the database spells them.
+    pub(crate) fn written(&self) -> Vec<&str> {
+        let hashes = ["previous_hash", "current_hash"];
+        let has_hashes = hashes.iter().all(|name| self.column(name).is_some());
+        WRITTEN
+            .into_iter()
+            .chain(has_hashes.then_some("previous_hash"))
+            .filter_map(|name| Some(self.column(name)?.name.as_str()))
+            .collect()
     }
 
     /// The longest `api_response`, in characters.

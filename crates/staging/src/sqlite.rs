@@ -5,6 +5,7 @@
 //! the receiver is waited for.
 
 mod examine;
+mod trial;
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
@@ -122,6 +123,10 @@ impl StagingStore for SqliteStore {
     async fn examine(&self) -> Result<Vec<Probe>, StoreError> {
         self.run(|inner, connection| Ok(examine::examine(inner, connection)?.probes(&inner.table)))
             .await
+    }
+
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        self.run(trial::try_writing).await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

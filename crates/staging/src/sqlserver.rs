@@ -29,6 +29,7 @@ mod session;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod values;
 
 use std::sync::Arc;
@@ -239,6 +240,10 @@ impl StagingStore for SqlServerStore {
         let mut reader = self.reader.lock().await;
         let found = examine::examine(&mut reader, &self.table).await?;
         Ok(found.probes(&self.table))
+    }
+
+    async fn try_writing(&self) -> Result<u64, StoreError> {
+        trial::try_writing(self).await
     }
 
     async fn lock(&self) -> Result<(), StoreError> {

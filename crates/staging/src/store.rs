@@ -83,6 +83,12 @@ impl Present {
 /// 2,100 parameters that SQL Server takes.
 const SKIPPED_AT_ONCE: usize = 1000;
 
+/// The subject of the first probe of an examination that is about the table.
+pub const TABLE_PROBE: &str = "table";
+
+/// What the trial of writing is called in a message.
+pub(crate) const TRY_WRITING: &str = "write to a row, which was to be rolled back at once";
+
 /// Whether `create` had something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
@@ -125,8 +131,15 @@ pub trait StagingStore: Send + Sync {
     async fn create(&self) -> Result<Created, StoreError>;
 
     /// Looks at the server, the logon and the table, with what is missing; nothing is
-    /// changed, and the table may be missing or lack columns.
+    /// changed, and the table may be missing or lack columns. The probe whose subject is
+    /// [`TABLE_PROBE`] and those after it are about the table, those before it are not.
     async fn examine(&self) -> Result<Vec<Probe>, StoreError>;
+
+    /// Really tries what the catalogue promises: writes a row's own values back into every
+    /// column that a run writes, in a transaction that is rolled back. Gives how many rows
+    /// were tried: one, or none where the table is empty (the rights are asked for all the
+    /// same). A trigger of the table's runs too, and is rolled back with it.
+    async fn try_writing(&self) -> Result<u64, StoreError>;
 
     /// Takes the table's run lock, which disappears with the store or the process.
     /// An error of kind `Busy` where another run has it.

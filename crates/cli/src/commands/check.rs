@@ -1,76 +1,147 @@
 //! `check`: looks at what a run needs, and says what is missing and what mends it.
+//!
+//! Every probe that can be tried is tried, whatever came of those before it. A fault of
+//! the settings is a probe here too.
 
-use csc_message::{Exit, Probe, Verdict};
-use serde_json::json;
+mod database;
+mod printed;
+mod receiver;
+mod settings;
 
-use super::{Context, Outcome, block_on, open_store};
-use crate::arguments::CheckCommand;
-use crate::configuration::{Need, Settings};
-use crate::console;
+use csc_message::{Exit, Message, Probe, Verdict};
 
-pub fn run(context: &Context<'_>, command: &CheckCommand) -> Outcome {
-    let CheckCommand::Database { json } = command;
-    let settings = context.load().settings(Need {
-        database: true,
-        ..Need::default()
-    })?;
-    context.start_log(&settings)?;
-    block_on(check_database(&settings, *json))?
+use super::{Context, Outcome, block_on, warn_of_exposed};
+use crate::arguments::{CheckHow, CheckPart};
+use crate::configuration::{Config, Examined, Need};
+use crate::{console, logging};
+
+/// The probes of one part.
+struct Section {
+    title: &'static str,
+    probes: Vec<Probe>,
 }
 
-async fn check_database(settings: &Settings, as_json: bool) -> Outcome {
-    let store = open_store(settings).await?;
-    let probes = store.examine().await.map_err(|e| vec![e.into()])?;
-    if as_json {
-        console::result(&format!("{:#}", to_json(&probes)));
+pub fn run(context: &Context<'_>, part: CheckPart, how: &CheckHow) -> Outcome {
+    if how.post && !matches!(part, CheckPart::Receiver | CheckPart::All) {
+        return Err(vec![Message::new(
+            267,
+            "--post has no place in this check",
+            "it posts one fake record to the receiver, and this check does not look at the receiver",
+            "leave --post away, or run `csc-sender check receiver --post`",
+        )]);
+    }
+    let config = context.load();
+    let need = Need::default();
+    let basic = config.examine(need);
+    let verbose = if basic.settings.debug {
+        2
     } else {
-        for line in probes.iter().flat_map(lines) {
+        context.verbose
+    };
+    let log = logging::start(verbose, basic.settings.log_file.as_deref()).err();
+    if !matches!(part, CheckPart::Config | CheckPart::All) {
+        warn_of_exposed(&basic.settings);
+    }
+    let sections = block_on(sections(&config, part, how, log))?;
+    if how.json {
+        console::result(&format!("{:#}", printed::json(&config, part, &sections)));
+    } else {
+        for line in printed::lines(&sections) {
+            console::result(&line);
+        }
+        for line in printed::support_block(&config, part, &sections) {
             console::result(&line);
         }
     }
-    Ok(exit(&probes))
+    Ok(exit(&sections))
 }
 
-fn exit(probes: &[Probe]) -> Exit {
-    let worst = probes.iter().map(|probe| probe.verdict).max();
-    match worst {
-        Some(Verdict::Fail) => Exit::Refused,
-        Some(Verdict::Ok | Verdict::Warn) | None => Exit::Done,
-    }
-}
-
-/// A line for the probe, and below it what to do.
-fn lines(probe: &Probe) -> Vec<String> {
-    let mut lines = vec![format!(
-        "{:<5} {:<14} {}",
-        probe.verdict.word(),
-        probe.subject,
-        probe.found
-    )];
-    let below = |text: &str| format!("{:20} {text}", "");
-    if let Some(next) = &probe.next {
-        let colon = if probe.statement.is_some() { ":" } else { "" };
-        lines.push(below(&format!("next: {next}{colon}")));
-    }
-    if let Some(statement) = &probe.statement {
-        lines.extend(statement.lines().map(|line| below(&format!("  {line}"))));
-    }
-    lines
-}
-
-fn to_json(probes: &[Probe]) -> serde_json::Value {
-    probes
+async fn sections(
+    config: &Config,
+    part: CheckPart,
+    how: &CheckHow,
+    log: Option<Message>,
+) -> Vec<Section> {
+    let is_all = part == CheckPart::All;
+    let mut sections = Vec::new();
+    // Where the settings are looked at, their faults stand there, and once.
+    let mut of_settings: Vec<Probe> = log
         .iter()
-        .map(|probe| {
-            json!({
-                "probe": probe.subject,
-                "verdict": probe.verdict.word(),
-                "found": probe.found,
-                "next": probe.next,
-                "statement": probe.statement,
-            })
-        })
-        .collect()
+        .map(|message| Probe::failed("log", message))
+        .collect();
+    let faults = |examined: &Examined, into: &mut Vec<Probe>| {
+        if !is_all {
+            into.extend(settings::faults(&examined.faults));
+        }
+    };
+    if matches!(part, CheckPart::Config | CheckPart::All) {
+        of_settings.extend(settings::probes(config));
+    }
+    let mut others = Vec::new();
+    if matches!(
+        part,
+        CheckPart::Database | CheckPart::Table | CheckPart::All
+    ) {
+        let examined = config.examine(Need {
+            database: true,
+            ..Need::default()
+        });
+        faults(&examined, &mut of_settings);
+        others.extend(database::sections(&examined, part).await);
+    }
+    if matches!(part, CheckPart::Receiver | CheckPart::All) {
+        let examined = config.examine(Need {
+            la_code: true,
+            network: true,
+            receiver: true,
+            ..Need::default()
+        });
+        // --post asks for the receiver itself.
+        let probes = if is_all && examined.is_testing && !how.post {
+            vec![receiver::simulated()]
+        } else {
+            faults(&examined, &mut of_settings);
+            receiver::probes(config, &examined, how.post).await
+        };
+        others.push(Section {
+            title: "receiver",
+            probes,
+        });
+    }
+    if !of_settings.is_empty() {
+        sections.push(Section {
+            title: "config",
+            probes: of_settings,
+        });
+    }
+    sections.extend(others);
+    sections
+}
+
+/// What could not be tried, and why.
+fn not_tried(subject: &'static str, why: &str) -> Probe {
+    Probe::warn(
+        subject,
+        format!("not tried: {why}"),
+        "mend what says FAIL, then check again",
+    )
+}
+
+/// The worst of all probes.
+fn worst(sections: &[Section]) -> Verdict {
+    sections
+        .iter()
+        .flat_map(|section| &section.probes)
+        .map(|probe| probe.verdict)
+        .max()
+        .unwrap_or(Verdict::Ok)
+}
+
+fn exit(sections: &[Section]) -> Exit {
+    match worst(sections) {
+        Verdict::Fail => Exit::Refused,
+        Verdict::Ok | Verdict::Warn => Exit::Done,
+    }
 }
 
 #[cfg(test)]
@@ -78,19 +149,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_is_a_line_and_what_mends_it_stands_below() {
-        let probe = Probe::fail("rights", "no right to UPDATE", "ask your DBA to run this")
-            .mended_by("GRANT UPDATE\nON t TO u;");
-        assert_eq!(
-            lines(&probe),
-            [
-                "FAIL  rights         no right to UPDATE",
-                "                     next: ask your DBA to run this:",
-                "                       GRANT UPDATE",
-                "                       ON t TO u;",
-            ]
-        );
-        assert_eq!(exit(std::slice::from_ref(&probe)), Exit::Refused);
-        assert_eq!(exit(&[Probe::warn("index", "none", "add one")]), Exit::Done);
+    fn one_fail_is_enough_for_exit_code_1_and_a_warning_is_not() {
+        let section = |probes| Section {
+            title: "table",
+            probes,
+        };
+        let warned = || section(vec![Probe::warn("index", "none", "add one")]);
+        assert_eq!(exit(&[warned()]), Exit::Done);
+        let failed = section(vec![
+            Probe::ok("table", "t"),
+            Probe::fail("rights", "none", "grant"),
+        ]);
+        assert_eq!(exit(&[failed, warned()]), Exit::Refused);
+        assert_eq!(exit(&[]), Exit::Done);
     }
 }

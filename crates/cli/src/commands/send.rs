@@ -8,7 +8,7 @@ use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
-use csc_receiver::{Client, ClientOptions, CurlTransport, Transport};
+use csc_receiver::{Client, ClientOptions, CurlTransport, Receipt, Transport};
 use csc_sender_run::{
     Author, Checks, Gap, Journal, Ledger, Mode, Opened, Payloads, RetryPolicy, Run, RunOptions,
     new_run_id, send_one,
@@ -46,6 +46,7 @@ pub fn run(context: &Context<'_>, args: &SendArgs) -> Outcome {
             receiver_if_live: true,
             table: !args.test_record,
             network: false,
+            receiver: false,
         })?;
     context.start_log(&settings)?;
     block_on(send(settings, args))?
@@ -120,55 +121,84 @@ async fn send_test_record(
     args: &SendArgs,
     say: &impl Fn(&str),
 ) -> Outcome {
-    let Some(la_code) = &settings.la_code else {
-        return Ok(Exit::Configuration);
-    };
     say(&first_line(
         settings,
         kind,
         "no table: the one fake test record",
     ));
-    let today = jiff::Zoned::now().date();
-    let text = csc_payload::test_record(la_code.as_str(), today).to_string();
-    let record = Record::parse(&text).map_err(|fault| {
-        vec![Message::new(
-            213,
-            "The test record can't be made",
-            fault.to_string(),
-            "report this with the program's version",
-        )]
-    })?;
+    let mode = if settings.live.is_some() {
+        "live"
+    } else {
+        "testing"
+    };
     if args.dry_run {
-        say("Dry run: one record would go. Its shape, without its values:");
-        say(&record.shape());
+        let record = test_record(settings)?;
+        if args.json {
+            let json = serde_json::json!({
+                "mode": mode,
+                "dry_run": true,
+                "la_child_id": record.la_child_id(),
+            });
+            console::result(&format!("{json:#}"));
+        } else {
+            say("Dry run: one record would go. Its shape, without its values:");
+            say(&record.shape());
+        }
         return Ok(Exit::Done);
     }
     let journal = open_journal(settings, args)?;
     confirm(settings, journal.as_ref(), args)?;
-    let ledger = ledger(settings, journal.as_ref());
-    let options = options(settings, args)?;
-    let receipt = send_one(&client(settings)?, &record, ledger.as_ref(), &options)
-        .await
-        .map_err(|e| vec![e])?;
+    let client = client(settings)?;
+    let (child, receipt) = post_test_record(settings, args, &client, journal.as_ref()).await?;
     if args.json {
         console::result(&format!(
             "{:#}",
             serde_json::json!({
-                "mode": if settings.live.is_some() { "live" } else { "testing" },
-                "la_child_id": record.la_child_id(),
+                "mode": mode,
+                "la_child_id": child,
                 "receipt": receipt.uuid,
                 "at": receipt.at.to_string(),
             })
         ));
     } else {
         console::result(&format!(
-            "Accepted: test record {} with receipt {} of {}.",
-            record.la_child_id(),
-            receipt.uuid,
-            receipt.at
+            "Accepted: test record {child} with receipt {} of {}.",
+            receipt.uuid, receipt.at
         ));
     }
     Ok(Exit::Done)
+}
+
+/// The one fake record, named for the authority.
+fn test_record(settings: &Settings) -> Result<Record, Vec<Message>> {
+    let la_code = settings.la_code.as_ref().map_or("", |code| code.as_str());
+    let today = jiff::Zoned::now().date();
+    let text = csc_payload::test_record(la_code, today).to_string();
+    Record::parse(&text).map_err(|fault| {
+        vec![Message::new(
+            213,
+            "The test record can't be made",
+            fault.to_string(),
+            "report this with the program's version",
+        )]
+    })
+}
+
+/// Posts the test record, and writes it to the journal where there is one. Gives its
+/// child's id and the receipt.
+pub async fn post_test_record(
+    settings: &Settings,
+    args: &SendArgs,
+    client: &Client,
+    journal: Option<&Journal>,
+) -> Result<(String, Receipt), Vec<Message>> {
+    let record = test_record(settings)?;
+    let ledger = ledger(settings, journal);
+    let options = options(settings, args)?;
+    let receipt = send_one(client, &record, ledger.as_ref(), &options)
+        .await
+        .map_err(|e| vec![e])?;
+    Ok((record.la_child_id().to_string(), receipt))
 }
 
 fn check_safety(
@@ -212,7 +242,7 @@ fn first_line(settings: &Settings, kind: Option<EndpointKind>, place: &str) -> S
 
 /// A live run needs the journal. Any other reads one that is there, and does without
 /// where this account may not.
-fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>, Vec<Message>> {
+pub fn open_journal(settings: &Settings, args: &SendArgs) -> Result<Option<Journal>, Vec<Message>> {
     if settings.live.is_none() || args.dry_run {
         return Ok(read_journal(settings));
     }
@@ -454,7 +484,8 @@ fn say_ways(settings: &Settings, live: &Live) {
     }
 }
 
-fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
+/// The receiver: the DfE's in live mode, else one that is simulated in this process.
+pub fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
     let la_code = settings
         .la_code
         .as_ref()

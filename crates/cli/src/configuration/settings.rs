@@ -54,6 +54,22 @@ pub struct Need {
     /// What a live run needs of the environment's proxies and of CA_BUNDLE, whatever the
     /// mode.
     pub network: bool,
+    /// The receiver, whatever the mode: for looking at it, not for sending.
+    pub receiver: bool,
+}
+
+/// The settings with their faults: what a check goes by, which looks at what it can.
+pub struct Examined {
+    /// What could be read; a default where a value is wrong.
+    pub settings: Settings,
+    /// Every fault.
+    pub faults: Vec<Message>,
+    /// TESTING_MODE is on.
+    pub is_testing: bool,
+    /// The table is not the one that was meant: its name is wrong.
+    pub is_table_unknown: bool,
+    /// How the network is used is not what was meant: a proxy or CA_BUNDLE is wrong.
+    pub is_network_unknown: bool,
 }
 
 /// What a live run needs of the receiver. No `Debug`: it holds secrets.
@@ -148,9 +164,19 @@ const DEFAULT_TABLE: &str = "ssd_api_data_staging_anon";
 impl Config {
     /// The settings in force, or every fault that keeps this command from running.
     pub fn settings(&self, need: Need) -> Result<Settings, Vec<Message>> {
+        let examined = self.examine(need);
+        if examined.faults.is_empty() {
+            Ok(examined.settings)
+        } else {
+            Err(examined.faults)
+        }
+    }
+
+    /// The settings as far as they can be read, with every fault.
+    pub fn examine(&self, need: Need) -> Examined {
         let mut read = Read::of(self);
         let testing = read.boolean(Key::TestingMode, true);
-        let wants_live = need.receiver_if_live && !testing;
+        let wants_live = need.receiver || (need.receiver_if_live && !testing);
         let live = wants_live.then(|| read.live()).flatten();
         let endpoint = match &live {
             Some(live) => Some(live.endpoint.clone()),
@@ -168,7 +194,10 @@ impl Config {
                 .and_then(|found| found.value.trim().parse().ok())
         };
         let database = need.database.then(|| read.database()).flatten();
+        let before = read.faults.len();
         let table = read.table(wants_live && need.table);
+        let is_table_unknown = read.faults.len() > before;
+        let is_network_unknown;
         let state_dir = read
             .path(Key::StateDir)
             .unwrap_or_else(|| self.default_state_dir.clone());
@@ -199,7 +228,12 @@ impl Config {
             max_retries: read.number(Key::MaxRetries, 3, 0..=100) as u32,
             retry_base: Duration::from_millis(read.number(Key::RetryBaseMs, 1000, 1..=120_000)),
             max_wait: Duration::from_secs(read.number(Key::MaxWait, 300, 0..=86_400)),
-            network: read.network(wants_live || need.network),
+            network: {
+                let before = read.faults.len();
+                let network = read.network(wants_live || need.network);
+                is_network_unknown = read.faults.len() > before;
+                network
+            },
             user_agent: read.user_agent(),
             allowed_hosts: read
                 .text(Key::AllowedHosts)
@@ -220,10 +254,12 @@ impl Config {
             warnings: std::mem::take(&mut read.warnings),
             exposed,
         };
-        if read.faults.is_empty() {
-            Ok(settings)
-        } else {
-            Err(read.faults)
+        Examined {
+            settings,
+            faults: read.faults,
+            is_testing: testing,
+            is_table_unknown,
+            is_network_unknown,
         }
     }
 

@@ -51,6 +51,7 @@ const LIVE: Need = Need {
     receiver_if_live: true,
     table: true,
     network: false,
+    receiver: false,
 };
 
 fn codes(result: Result<Settings, Vec<Message>>) -> Vec<String> {

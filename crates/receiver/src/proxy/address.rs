@@ -80,6 +80,11 @@ impl ProxyAddress {
         super::is_own(Some(self.host.clone()))
     }
 
+    /// Its host and port, as a connection is made to them.
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
+        (self.host.to_string(), self.port)
+    }
+
     /// The user in the address.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()

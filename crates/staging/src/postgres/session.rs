@@ -12,7 +12,7 @@ use csc_message::Message;
 use futures_util::TryStreamExt;
 use tokio::sync::Mutex;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Error, Row, Statement};
+use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
 
 use super::connect::{self, Unconnected, database_place, statement_refused, words};
 use crate::connection::PostgresTarget;
@@ -283,6 +283,37 @@ impl Session {
             }
         };
         done.map_err(|failure| self.failed(what, failure, 1, begun))
+    }
+
+    /// Runs statements that begin a transaction, and rolls it back whatever came of them.
+    /// Gives how many rows the last one wrote.
+    pub(super) async fn try_out(&self, what: &str, sql: &str) -> Result<u64, StoreError> {
+        let begun = Instant::now();
+        let tried = match self.link().await {
+            Err(none) => Err(Failure::Unconnected(none)),
+            Ok((client, _)) => {
+                let trial = async {
+                    let tried = client.simple_query(sql).await;
+                    let undone = client.batch_execute("ROLLBACK").await;
+                    let messages = tried?;
+                    undone.map(|()| messages)
+                };
+                match tokio::time::timeout(self.patience.statement, trial).await {
+                    Ok(Ok(messages)) => Ok(messages),
+                    Ok(Err(error)) => Err(Failure::of(error, &client)),
+                    Err(_) => Err(Failure::Slow),
+                }
+            }
+        };
+        let messages = tried.map_err(|failure| self.failed(what, failure, 1, begun))?;
+        let written = messages
+            .into_iter()
+            .rev()
+            .find_map(|message| match message {
+                SimpleQueryMessage::CommandComplete(rows) => Some(rows),
+                _ => None,
+            });
+        Ok(written.unwrap_or_default())
     }
 
     fn why(&self, failure: &Failure) -> String {

@@ -54,6 +54,7 @@ macro_rules! behaves {
                 deltas_are_written_only_to_rows_that_are_as_they_were_read
                 a_table_that_is_missing_or_lacks_a_column_is_named
                 an_examination_names_what_is_missing_and_what_mends_it
+                a_trial_of_writing_leaves_nothing_behind
             );
         }
     };
@@ -119,6 +120,13 @@ mod postgres_only {
     async fn a_change_that_commits_while_the_outcome_waits_for_its_lock_wins() {
         let place = Place::postgres(place::PG_JSONB).await;
         suite::a_change_under_way_wins(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_trial_of_writing_finds_a_right_that_is_missing_for_a_column() {
+        let place = Place::postgres(place::PG_CREATED).await;
+        suite::a_trial_of_writing_finds_a_right_that_is_missing_for_a_column(&place).await;
         place.clean().await;
     }
 

@@ -216,6 +216,21 @@ impl Place {
         connect(&ConnectionTarget::SqlServer(target), &self.table).await
     }
 
+    /// The schema that the table is in.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// The same table, as another user of PostgreSQL's.
+    pub async fn store_of(&self, user: &str) -> Arc<dyn StagingStore> {
+        let ConnectionTarget::Postgres(mut target) = self.target.clone() else {
+            panic!("not PostgreSQL");
+        };
+        target.user = user.to_string();
+        let target = ConnectionTarget::Postgres(target);
+        connect(&target, &self.table).await.unwrap()
+    }
+
     /// The same table, with more in the connection string. Where a key stands in it
     /// twice, an ODBC driver takes the first.
     pub async fn connected_with(&self, more: &str) -> Result<Arc<dyn StagingStore>, StoreError> {

@@ -827,6 +827,72 @@ pub async fn an_examination_names_what_is_missing_and_what_mends_it(place: &Plac
     assert!(probes.iter().all(|p| p.subject != "columns"));
 }
 
+/// Triggers of the table's run too, and are undone with it.
+pub async fn a_trial_of_writing_leaves_nothing_behind(place: &Place) {
+    let store = &place.store;
+    assert_eq!(store.try_writing().await.unwrap(), 0, "an empty table");
+    let (id, other) = (place.child(1).await, place.child(2).await);
+    let rows = read(&**store).await;
+    assert_eq!(store.try_writing().await.unwrap(), 1);
+    assert_eq!(read(&**store).await.len(), 2);
+    for row in [id, other] {
+        assert_eq!(
+            place.text("lower(submission_status)", row).await.as_deref(),
+            Some("pending")
+        );
+    }
+    // The connection is as it was: what is recorded on it stays.
+    store.record(&[accepted(&rows[0])]).await.unwrap();
+    assert_eq!(
+        place.text("lower(submission_status)", id).await.as_deref(),
+        Some("sent")
+    );
+    let written = place.text("lower(submission_status)", id).await;
+    place.rename("api_response", "answer").await;
+    let lacking = place.another_store().await.try_writing().await;
+    assert_eq!(lacking.unwrap_err().message.code(), 305);
+    assert_eq!(place.text("lower(submission_status)", id).await, written);
+}
+
+/// What is written is refused where a right is missing for one column only, which the
+/// catalogue does not say.
+pub async fn a_trial_of_writing_finds_a_right_that_is_missing_for_a_column(place: &Place) {
+    let id = place.child(1).await;
+    let (admin, logon) = (
+        place.admin_client(),
+        format!("csc_trial_{}", place.schema()),
+    );
+    admin
+        .batch_execute(&format!(
+            "CREATE ROLE {logon} LOGIN; GRANT USAGE ON SCHEMA {schema} TO {logon};
+             GRANT SELECT, UPDATE (submission_status, submission_timestamp, row_state) ON {t} TO {logon}",
+            schema = place.schema(),
+            t = place.t(),
+        ))
+        .await
+        .unwrap();
+    let store = place.store_of(&logon).await;
+    let refused = store.try_writing().await.unwrap_err();
+    assert!(
+        refused.message.why().contains("permission denied"),
+        "{refused}"
+    );
+    admin
+        .batch_execute(&format!("GRANT UPDATE ON {} TO {logon}", place.t()))
+        .await
+        .unwrap();
+    assert_eq!(store.try_writing().await.unwrap(), 1);
+    drop(store);
+    assert_eq!(
+        place.text("lower(submission_status)", id).await.as_deref(),
+        Some("pending")
+    );
+    admin
+        .batch_execute(&format!("DROP OWNED BY {logon}; DROP ROLE {logon}"))
+        .await
+        .unwrap();
+}
+
 pub async fn a_change_under_way_wins(place: &Place) {
     let id = place.child(1).await;
     let rows = read(&*place.store).await;
