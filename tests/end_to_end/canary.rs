@@ -44,7 +44,7 @@ const HOLDERS: [&str; 6] = [
 ];
 
 /// Every command that ends by itself.
-const COMMANDS: [&[&str]; 30] = [
+const COMMANDS: [&[&str]; 32] = [
     &["send"],
     &["send", "--json"],
     &["send", "--mode", "deltas"],
@@ -82,6 +82,8 @@ const COMMANDS: [&[&str]; 30] = [
     &["journal", "--row", "1", "--format", "csv"],
     &["secret", "list"],
     &["demo", "--children", "20", "--dir", "demo"],
+    &["fake", "changes"],
+    &["reset"],
 ];
 
 /// A live run that sends whatever is there.

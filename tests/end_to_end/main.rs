@@ -10,6 +10,7 @@
 
 mod a_month;
 mod canary;
+mod fakes;
 mod fault_matrix;
 mod faulty;
 #[cfg(all(unix, feature = "kerberos"))]

@@ -10,6 +10,7 @@ mod logging;
 mod progress;
 mod safety;
 mod secret_store;
+mod steps;
 mod summary;
 
 use std::process::ExitCode;

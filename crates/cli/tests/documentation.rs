@@ -13,10 +13,11 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/configuration.md",
     "docs/deltas.md",
+    "docs/fake-data.md",
     "docs/faults.md",
     "docs/journal.md",
     "docs/payload-rules.md",

@@ -5,6 +5,7 @@
 //! receiver is waited for, reading blocks no writer, and writing locks only the
 //! rows of one batch for the length of one statement.
 
+mod anon;
 mod connect;
 mod examine;
 mod statements;
@@ -25,8 +26,9 @@ use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
 use crate::store::no_partial_column;
 use crate::{
-    Column, Created, NewRow, Outcome, PageRequest, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
+    Column, Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Restaged, RowKey,
+    RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
 /// The longest that one statement may take before it is given up. The server's own
@@ -469,6 +471,25 @@ impl StagingStore for PostgresStore {
         )
         .await?;
         Ok(())
+    }
+
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {
+        anon::fill(self, rows, earlier).await
+    }
+
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError> {
+        anon::restage(self, changes).await
+    }
+
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError> {
+        anon::legacy_ids(self, ids).await
+    }
+
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
+        anon::reset(self, from).await
     }
 }
 
