@@ -89,7 +89,7 @@ impl RowSource for Making<'_> {
 impl Making<'_> {
     fn row(&mut self, n: u64) -> NewRow {
         if self.order.with_faults && n.is_multiple_of(ONE_FAULTY_IN) {
-            let (rule, payload) = self.fakes.faulty(n);
+            let (rule, payload) = self.fakes.faulty(n, n / ONE_FAULTY_IN);
             *self.faulty.entry(rule).or_default() += 1;
             return NewRow {
                 person_id: Fakes::la_child_id(n),

@@ -1,6 +1,5 @@
 //! Records that break a rule on purpose.
 
-use rand::seq::IndexedRandom as _;
 use serde_json::{Map, Value, json};
 
 use super::{Fakes, earlier, put};
@@ -37,14 +36,12 @@ const BREAKS: [(RuleId, Break); 18] = [
 ];
 
 impl Fakes {
-    /// The `n`th child's record with one fault, as text, and the rule that it breaks: any
-    /// rule but [`RuleId::Schema`], each as often as the others.
-    pub fn faulty(&self, n: u64) -> (RuleId, String) {
-        let mut rng = self.rng(&format!("fault {n}"));
+    /// The `n`th child's record with one fault, as text, and the rule that it breaks:
+    /// every rule in its turn, but [`RuleId::Schema`].
+    pub fn faulty(&self, n: u64, turn: u64) -> (RuleId, String) {
         let mut child = self.child(n);
-        let Some((rule, fault)) = BREAKS.choose(&mut rng) else {
-            unreachable!("the list is not empty")
-        };
+        // Less than the list's length, whatever the machine's numbers.
+        let (rule, fault) = &BREAKS[(turn % BREAKS.len() as u64) as usize];
         if let (Break::Fields(break_it), Some(fields)) = (fault, child.as_object_mut()) {
             break_it(self, fields);
         }

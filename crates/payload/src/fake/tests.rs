@@ -221,11 +221,11 @@ fn a_faulty_child_breaks_the_rule_that_is_named() {
     let fakes = Fakes::new(6, TODAY);
     let mut broken = BTreeSet::new();
     for n in 1..=400 {
-        let (rule, text) = fakes.faulty(n);
+        let (rule, text) = fakes.faulty(n, n);
         let checked = rules.check(&text);
         let found: BTreeSet<RuleId> = checked.findings().iter().map(Finding::rule).collect();
         assert_eq!(found, BTreeSet::from([rule]), "{n}: {text}");
-        assert_eq!(fakes.faulty(n), (rule, text));
+        assert_eq!(fakes.faulty(n, n), (rule, text));
         broken.insert(rule);
     }
     let mut all = BTreeSet::from(RuleId::ALL);

@@ -121,11 +121,10 @@ impl Entry {
             }
             return upn::with_digits(digits);
         }
-        let longer = self.turn / TURNS_A_LENGTH;
-        [digest(0), digest(1), digest(2)]
-            .concat()
-            .into_iter()
-            .take(usize::from(self.length + longer))
+        let length = usize::from(self.length + self.turn / TURNS_A_LENGTH);
+        (0..=u8::MAX)
+            .flat_map(digest)
+            .take(length)
             .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]))
             .collect()
     }
@@ -255,19 +254,23 @@ impl Ids {
         if id.is_empty() {
             return Some(String::new());
         }
+        Some(self.find(purpose, id)?.replacement(&self.key))
+    }
+
+    fn find(&self, purpose: Purpose, id: &str) -> Option<&Entry> {
         let sought = Entry::new(&self.key, purpose, id);
         let at = self
             .entries
             .binary_search_by(|entry| (entry.hash, entry.length).cmp(&(sought.hash, sought.length)))
             .ok()?;
-        Some(self.entries.get(at)?.replacement(&self.key))
+        self.entries.get(at)
     }
 
     /// Whether all identifiers of a row were met before.
     pub fn know(&self, row: &Source<'_>) -> bool {
         let mut all = true;
         self.pattern.each_id(row, &mut |purpose, id| {
-            all = all && self.replacement(purpose, id).is_some();
+            all = all && self.find(purpose, id).is_some();
         });
         all
     }
@@ -345,11 +348,13 @@ impl Pattern {
     }
 
     /// Every identifier of a row: in the columns, and wherever a key in the payload says
-    /// that its value is one. Blanks around it are not part of it; a blank one is none.
+    /// that its value is one; each once. Blanks around it are not part of it; a blank one
+    /// is none.
     fn each_id(&self, row: &Source<'_>, take: &mut impl FnMut(Purpose, &str)) {
+        let mut met = HashSet::new();
         let mut take = |purpose, id: &str| {
             let id = id.trim();
-            if !id.is_empty() {
+            if !id.is_empty() && met.insert((purpose, id.to_owned())) {
                 take(purpose, id);
             }
         };

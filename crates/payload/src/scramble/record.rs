@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::ToSpan as _;
 use jiff::civil::Date;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value};
@@ -219,9 +219,10 @@ impl Child<'_> {
         let fits = |name: &str| {
             words(name).all(|word| !self.names.contains(&word)) && !self.ids.stand_in(name)
         };
-        let fitting: Vec<&str> = from.iter().copied().filter(|name| fits(name)).collect();
-        match fitting.choose(&mut self.rng) {
-            Some(name) => (*name).to_owned(),
+        let mut names = from.to_vec();
+        names.shuffle(&mut self.rng);
+        match names.into_iter().find(|name| fits(name)) {
+            Some(name) => name.to_owned(),
             None => {
                 let letters = (0..12).map(|_| char::from(self.rng.random_range(b'a'..=b'z')));
                 format!("Fake{}", letters.collect::<String>())
