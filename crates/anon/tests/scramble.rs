@@ -205,7 +205,7 @@ impl Scramble for Meddling<'_> {
 
 #[tokio::test]
 async fn a_child_that_comes_meanwhile_ends_it_and_nothing_is_written() {
-    let place = Place::new(520).await;
+    let place = Place::new(60).await;
     let meddling = Meddling(&place, AtomicBool::new(false));
     assert_eq!(code(place.scramble(&meddling).await.unwrap_err()), 624);
     assert_eq!(place.written().await, 0);
@@ -216,13 +216,13 @@ async fn a_child_that_comes_meanwhile_ends_it_and_nothing_is_written() {
             .unwrap()
             .rows
             .written,
-        521
+        61
     );
 }
 
 #[tokio::test]
 async fn a_stop_leaves_the_target_as_it_was() {
-    let place = Place::new(520).await;
+    let place = Place::new(60).await;
     place.execute(&format!(
         "INSERT INTO {ANON} (json_payload) VALUES ('{{}}')"
     ));
@@ -249,7 +249,7 @@ async fn a_stop_leaves_the_target_as_it_was() {
     }
     let expected = Filled {
         removed: 1,
-        written: 520,
+        written: 60,
     };
     assert_eq!(replace(&mut quiet()).await.unwrap().rows, expected);
 }
