@@ -178,7 +178,7 @@ fn child(n: usize) -> Value {
         "social_care_episodes": [{
             "social_care_episode_id": format!("47114711{n:03}"),
             "referral_date": format!("2010-03-{:02}", 1 + n % 28),
-            "closure_date": if n % 5 == 0 { "canary date".to_string() } else { "2011-01-01".to_string() },
+            "closure_date": if n.is_multiple_of(5) { "canary date".to_string() } else { "2011-01-01".to_string() },
             "care_worker_details": [{"worker_id": "canarywrk1", "start_date": "2010-04-01"}],
         }],
     })

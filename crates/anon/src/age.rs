@@ -131,7 +131,7 @@ async fn highest(
 ) -> Result<u64, Halt> {
     let (superseded, mut after, mut highest) = (store.superseded().await?, i64::MIN, 0);
     loop {
-        go_on(&*watch)?;
+        go_on(watch)?;
         let page = store.page(request(selection, after), &superseded).await?;
         let Some(last) = page.last() else {
             return Ok(highest);

@@ -69,7 +69,7 @@ impl Fields {
     fn read(&mut self, line: &str) {
         let mut cells = line.splitn(4, ',');
         let (path, kind) = (cells.nth(1), cells.next());
-        let set = line.rsplitn(3, ',').nth(1);
+        let set = line.rsplit(',').nth(1);
         let (Some(path), Some(kind), Some(set)) = (path, kind, set) else {
             return;
         };
