@@ -82,6 +82,21 @@ pub enum Command {
     Simulator(SimulatorArgs),
     /// Show the whole way with fake children: table, simulator, live run, comparison
     Demo(DemoArgs),
+    /// Fill the _anon table with fake children, or change those that are there
+    #[command(after_help = "Only into a table whose name ends in _anon: exit code 6 for another.")]
+    Fake(FakeArgs),
+    /// Make real children unrecognisable in the _anon table, and check that they are
+    ///
+    /// Identifiers, names, dates, postcodes, pupil numbers and codes are replaced; what the
+    /// specification does not have is left out. Nothing is written unless every child has
+    /// passed the check. The key is made anew each time and never stored.
+    Scramble(ScrambleArgs),
+    /// Set rows back to pending
+    #[command(
+        after_help = "Rows of deleted children are left alone. In a table whose name does not \
+                            end in _anon only --status testing and error, after a yes."
+    )]
+    Reset(ResetArgs),
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -294,6 +309,88 @@ pub struct DemoArgs {
     /// A folder that does not exist yet, or is empty
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+/// `fake`.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct FakeArgs {
+    /// Something else than filling the table.
+    #[command(subcommand)]
+    pub command: Option<FakeCommand>,
+    /// How many fake children
+    #[arg(long, value_name = "N", required = true, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub count: Option<u64>,
+    /// Which ones.
+    #[command(flatten)]
+    pub which: WhichFakes,
+    /// One in ten breaks a payload rule, each rule in its turn
+    #[arg(long)]
+    pub with_faults: bool,
+    /// Remove the rows that are in the table
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// What gives the same fake children again.
+#[derive(Args, Clone, Copy)]
+pub struct WhichFakes {
+    /// Another number gives other children; the same one, the same
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// The day on which the children are as they are
+    #[arg(long, value_name = "DATE", default_value = "2026-09-01")]
+    pub as_of: jiff::civil::Date,
+}
+
+/// `fake changes`.
+#[derive(Subcommand)]
+pub enum FakeCommand {
+    /// Make yesterday's table today's: payloads change, children go and come
+    Changes {
+        /// So many nights, one after the other
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=366))]
+        days: u64,
+        /// Which changes; the first night is that after --as-of.
+        #[command(flatten)]
+        which: WhichFakes,
+    },
+}
+
+/// `scramble`.
+#[derive(Args)]
+pub struct ScrambleArgs {
+    /// The table with real children; it is only read
+    #[arg(long, value_name = "TABLE")]
+    pub from: String,
+    /// The table for the scrambled ones; its name ends in _anon
+    #[arg(long, value_name = "TABLE")]
+    pub to: String,
+    /// Remove the rows that are in the table
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// The statuses that can be set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ResetStatus {
+    /// Refused, or its retries were spent
+    Error,
+    /// Tried in testing mode
+    Testing,
+    /// Acknowledged by the receiver; in an _anon table only
+    Sent,
+}
+
+/// `reset`.
+#[derive(Args)]
+pub struct ResetArgs {
+    /// Only rows with this status; several with commas between. Without it all three
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub status: Vec<ResetStatus>,
+    /// Say yes to the question that is asked for a table of real children
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `config`.

@@ -5,8 +5,11 @@ mod config;
 mod deltas;
 mod demo;
 mod explain;
+mod fake;
 mod init;
 mod journal;
+mod reset;
+mod scramble;
 mod secret;
 mod send;
 mod simulator;
@@ -51,6 +54,9 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Journal(args) => journal::run(&context, &args),
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
+        Command::Fake(args) => fake::run(&context, &args),
+        Command::Scramble(args) => scramble::run(&context, &args),
+        Command::Reset(args) => reset::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
         Command::Secret(command) => secret::run(&context, command),
     }

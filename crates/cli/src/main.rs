@@ -11,6 +11,7 @@ mod panics;
 mod progress;
 mod safety;
 mod secret_store;
+mod steps;
 mod summary;
 
 use std::process::ExitCode;

@@ -13,12 +13,13 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 14] = [
+const PAGES: &[&str] = &[
     "README.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/deltas.md",
     "docs/exit-codes.md",
+    "docs/fake-data.md",
     "docs/faults.md",
     "docs/first-morning.md",
     "docs/governance.md",

@@ -6,7 +6,8 @@
 
 mod change;
 mod episode;
-mod names;
+mod fault;
+pub(crate) mod names;
 
 use jiff::civil::Date;
 use jiff::{Span, ToSpan as _, Unit};
@@ -17,6 +18,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use names::{FIRST_NAMES, SURNAMES};
+
+use crate::ids::{PURGE, WHOLE_ARRAYS};
 
 /// A source of invented children: the same seed and day give the same children.
 #[derive(Clone, Debug)]
@@ -45,7 +48,28 @@ impl Fakes {
             today: self.today,
             codes: &self.codes,
         };
-        making.child(n)
+        let mut child = making.child(n);
+        // Some systems write it everywhere. It means nothing where it is false.
+        if self.rng(&format!("purge {n}")).random_ratio(1, 10) {
+            say_not_purged(&mut child);
+        }
+        child
+    }
+
+    /// The `n`th child's `la_child_id`.
+    pub fn la_child_id(n: u64) -> String {
+        format!("FAKE{n:07}")
+    }
+
+    /// The `n`th child's `mis_child_id`, if it has one.
+    pub fn mis_child_id(n: u64) -> String {
+        format!("FAKE-MIS-{n:07}")
+    }
+
+    /// Which child has this `la_child_id`; `None` for one that is none of these.
+    pub fn number_of(la_child_id: &str) -> Option<u64> {
+        let n = la_child_id.strip_prefix("FAKE")?.parse().ok()?;
+        (Fakes::la_child_id(n) == la_child_id).then_some(n)
     }
 
     /// The same child `day` days after the day given to [`Fakes::new`], with one
@@ -99,18 +123,35 @@ pub fn test_record(la_code: &str, today: Date) -> Value {
     })
 }
 
+/// Says `purge: false` of everything that can be purged.
+fn say_not_purged(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                // Their items have no purge of their own.
+                if !WHOLE_ARRAYS.contains(&key.as_str()) {
+                    say_not_purged(field);
+                }
+            }
+            put(fields, PURGE, false);
+        }
+        Value::Array(items) => items.iter_mut().for_each(say_not_purged),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// The code sets, as they are embedded for the rules.
 #[derive(Clone, Debug, Default)]
-struct Codes(Map<String, Value>);
+pub(crate) struct Codes(Map<String, Value>);
 
 impl Codes {
-    fn embedded() -> Codes {
+    pub(crate) fn embedded() -> Codes {
         let sets = serde_json::from_str(include_str!("../data/code-sets.json"));
         Codes(sets.unwrap_or_default())
     }
 
     /// The codes of a set, none where there is no such set.
-    fn of(&self, set: &str) -> Vec<&str> {
+    pub(crate) fn of(&self, set: &str) -> Vec<&str> {
         let codes = self.0.get(set).and_then(|set| set.get("codes"));
         match codes.and_then(Value::as_object) {
             Some(codes) => codes.keys().map(String::as_str).collect(),
@@ -136,9 +177,9 @@ struct Everywhere {
 impl Making<'_> {
     fn child(&mut self, n: u64) -> Value {
         let mut child = Map::new();
-        put(&mut child, "la_child_id", format!("FAKE{n:07}"));
+        put(&mut child, "la_child_id", Fakes::la_child_id(n));
         if self.chance(90) {
-            put(&mut child, "mis_child_id", format!("FAKE-MIS-{n:07}"));
+            put(&mut child, "mis_child_id", Fakes::mis_child_id(n));
         }
         let unborn = self.chance(3);
         let born = earlier(self.today, self.rng.random_range(10..22 * 365));

@@ -8,6 +8,7 @@
 //! - [`Skeleton`]: what was acknowledged, without a value of it, and the full
 //!   record made exact by it.
 //! - [`Fakes`]: invented children for demonstrations, tests and benchmarks.
+//! - [`mod@scramble`]: real records made unrecognisable.
 //!
 //! It knows nothing of databases, networks and clocks.
 
@@ -23,6 +24,7 @@ pub mod record;
 pub mod report;
 pub mod rules;
 pub mod schema;
+pub mod scramble;
 mod shape;
 pub mod skeleton;
 mod tree;

@@ -19,8 +19,9 @@ use csc_payload::meaning;
 use csc_sender_run::{Payloads, Run, Stop};
 use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
-    Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, Stretch, Superseded, TableShape, TableSummary, connect,
+    Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
+    RowSource, Selection, StagedRow, StagingStore, StoreError, Stretch, SubmissionStatus,
+    Superseded, TableShape, TableSummary, connect,
 };
 use place::{Bench, Told};
 use rand::{RngExt, SeedableRng};
@@ -274,6 +275,25 @@ impl StagingStore for Meddled {
 
     async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError> {
         self.store.stage(rows).await
+    }
+
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {
+        self.store.fill(rows, earlier).await
+    }
+
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError> {
+        self.store.restage(changes).await
+    }
+
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError> {
+        self.store.legacy_ids(ids).await
+    }
+
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
+        self.store.reset(from).await
     }
 }
 

@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod anon;
 pub mod connection;
 mod ddl;
 mod error;
@@ -23,6 +24,7 @@ mod store;
 mod superseded;
 mod table_name;
 
+pub use anon::{Earlier, Filled, Halt, Restaged, RowSource};
 pub use connection::ConnectionTarget;
 pub use ddl::{Dialect, create_sql};
 pub use error::{StoreError, StoreErrorKind};

@@ -7,6 +7,7 @@
 //! rows that still are as they were read, so a statement whose answer was lost with
 //! its connection can be sent again, over a new one.
 
+mod anon;
 mod connect;
 mod examine;
 mod run_lock;
@@ -31,9 +32,9 @@ use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
 use crate::store::{no_partial_column, taken_over};
 use crate::{
-    Column, Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow,
-    StagingStore, StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape,
-    TableSummary,
+    Column, Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged,
+    RowKey, RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
 const LOOK_UP: &str = "look up the table";
@@ -469,6 +470,25 @@ impl StagingStore for PostgresStore {
                 &[&persons, &legacy, &payloads, &hashes],
             )
             .await
+    }
+
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {
+        anon::fill(self, rows, earlier).await
+    }
+
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError> {
+        anon::restage(self, changes).await
+    }
+
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError> {
+        anon::legacy_ids(self, ids).await
+    }
+
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
+        anon::reset(self, from).await
     }
 }
 

@@ -17,6 +17,14 @@ pub enum SubmissionStatus {
 }
 
 impl SubmissionStatus {
+    /// Every status.
+    pub const ALL: [SubmissionStatus; 4] = [
+        SubmissionStatus::Pending,
+        SubmissionStatus::Sent,
+        SubmissionStatus::Error,
+        SubmissionStatus::Testing,
+    ];
+
     /// The statuses with which a row may be sent.
     pub const ELIGIBLE: [SubmissionStatus; 3] = [
         SubmissionStatus::Pending,

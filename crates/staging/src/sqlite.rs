@@ -4,6 +4,7 @@
 //! read to its end before anything else is done, so no read lock is held while
 //! the receiver is waited for.
 
+mod anon;
 mod examine;
 mod trial;
 
@@ -25,9 +26,9 @@ use crate::ddl::{Dialect, create_sql, quoted};
 use crate::owner::owner_only;
 use crate::store::{eligible_words, no_partial_column};
 use crate::{
-    Column, Created, NewRow, Outcome, PageRequest, Present, RowKey, RowState, Selection, StagedRow,
-    StagingStore, StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName,
-    TableShape, TableSummary,
+    Column, Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged,
+    RowKey, RowSource, RowState, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind,
+    Stretch, SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
 /// How long a statement waits for another program's lock on the database.
@@ -204,6 +205,25 @@ impl StagingStore for SqliteStore {
             .collect();
         self.run(move |inner, connection| inner.stage(connection, &values))
             .await
+    }
+
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {
+        anon::fill(self, rows, earlier).await
+    }
+
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError> {
+        anon::restage(self, changes).await
+    }
+
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError> {
+        anon::legacy_ids(self, ids).await
+    }
+
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
+        anon::reset(self, from).await
     }
 }
 

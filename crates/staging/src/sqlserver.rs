@@ -17,6 +17,7 @@
 //! statement. What is written goes only to rows that still are as they were read, so a
 //! statement whose answer was lost with its connection can be sent again.
 
+mod anon;
 mod browser;
 mod catalogue;
 mod connect;
@@ -48,8 +49,9 @@ use crate::connection::SqlServerTarget;
 use crate::ddl::{Dialect, create_sql};
 use crate::store::{no_partial_column, taken_over};
 use crate::{
-    Created, NewRow, Outcome, PageRequest, Present, RowKey, Selection, StagedRow, StagingStore,
-    StoreError, StoreErrorKind, Stretch, Superseded, TableName, TableShape, TableSummary,
+    Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
+    RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
 /// Rows that one statement writes: eight parameters each, and 2,100 is SQL Server's
@@ -467,6 +469,25 @@ impl StagingStore for SqlServerStore {
         }
         run(Statement::new("COMMIT TRANSACTION", Vec::new())).await?;
         Ok(())
+    }
+
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {
+        anon::fill(self, rows, earlier).await
+    }
+
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError> {
+        anon::restage(self, changes).await
+    }
+
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError> {
+        anon::legacy_ids(self, ids).await
+    }
+
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
+        anon::reset(self, from).await
     }
 }
 

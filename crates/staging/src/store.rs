@@ -11,8 +11,8 @@ use crate::postgres::PostgresStore;
 use crate::sqlite::SqliteStore;
 use crate::sqlserver::SqlServerStore;
 use crate::{
-    NewRow, Outcome, RowKey, RowState, StagedRow, StoreError, StoreErrorKind, Stretch,
-    SubmissionStatus, Superseded, TableName, TableShape,
+    Earlier, Filled, Halt, NewRow, Outcome, Restaged, RowKey, RowSource, RowState, StagedRow,
+    StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName, TableShape,
 };
 
 /// How much one page may hold: whichever bound is met first ends it. A page with
@@ -199,6 +199,28 @@ pub trait StagingStore: Send + Sync {
 
     /// Stages rows as the pilot's SQL does: pending, new.
     async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError>;
+
+    /// Stages all rows that a source gives, pending and new, in one transaction: all of
+    /// them, or nothing. Only in a table whose name ends in `_anon`.
+    async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt>;
+
+    /// Stages changes as the pilot's SQL does, in one statement, each only where the row
+    /// still is the one that was read. Gives the ids that were changed. Only in a table
+    /// whose name ends in `_anon`.
+    async fn restage(&self, changes: &[(RowKey, Restaged)]) -> Result<Vec<i64>, StoreError>;
+
+    /// `legacy_id` of these rows, by their ids; nothing where the table has no such
+    /// column.
+    async fn legacy_ids(&self, ids: &[i64]) -> Result<Vec<(i64, Option<String>)>, StoreError>;
+
+    /// Makes every row with one of these statuses `pending`, in one statement, and gives
+    /// how many had each. Rows of deleted children are left alone: they go by what the
+    /// receiver holds, whatever their status. Nothing but the status is written: a receipt
+    /// and its time are what tells that a row was acknowledged before.
+    async fn reset(
+        &self,
+        from: &[SubmissionStatus],
+    ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError>;
 }
 
 /// Connects to the database that the target names. An SQLite file must exist.

@@ -83,7 +83,7 @@ fn details(child: &mut Fields) -> Option<&mut Fields> {
     child.get_mut("child_details")?.as_object_mut()
 }
 
-fn date_of(fields: &Fields, key: &str) -> Option<Date> {
+pub(super) fn date_of(fields: &Fields, key: &str) -> Option<Date> {
     fields.get(key)?.as_str()?.parse().ok()
 }
 

@@ -1,7 +1,7 @@
 //! Names that nobody has, with the letters that names have.
 
 /// First names.
-pub(super) const FIRST_NAMES: &[&str] = &[
+pub(crate) const FIRST_NAMES: &[&str] = &[
     "Testina",
     "Mockbert",
     "Samplia",
@@ -25,7 +25,7 @@ pub(super) const FIRST_NAMES: &[&str] = &[
 ];
 
 /// Surnames.
-pub(super) const SURNAMES: &[&str] = &[
+pub(crate) const SURNAMES: &[&str] = &[
     "O'Brien-Fakename",
     "Fakechild",
     "Testerton",

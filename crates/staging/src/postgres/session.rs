@@ -117,6 +117,9 @@ struct Link {
     number: u32,
     /// Whether the server has said that it ends it.
     lost: bool,
+    /// Whether a transaction is open that goes over several statements: it is undone where
+    /// the connection is lost, and nothing is to be done over a new one.
+    pinned: bool,
     /// The statement that was asked last, where it is kept.
     prepared: Option<(String, Statement)>,
 }
@@ -137,6 +140,7 @@ impl Session {
                 client: Arc::new(client),
                 number: 1,
                 lost: false,
+                pinned: false,
                 prepared: None,
             }),
         })
@@ -163,12 +167,32 @@ impl Session {
     async fn link(&self) -> Result<(Arc<Client>, u32), Unconnected> {
         let mut link = self.link.lock().await;
         if link.lost || link.client.is_closed() {
+            if link.pinned {
+                return Err(Unconnected {
+                    error: undone(&database_place(&self.target)),
+                    passing: false,
+                });
+            }
             link.client = Arc::new(connect::connect(&self.target).await?);
             link.number += 1;
             link.lost = false;
             link.prepared = None;
         }
         Ok((Arc::clone(&link.client), link.number))
+    }
+
+    /// Begins a transaction, and keeps to its connection until [`Session::end`].
+    pub(super) async fn begin(&self, what: &str) -> Result<(), StoreError> {
+        self.execute(what, "BEGIN").await?;
+        self.link.lock().await.pinned = true;
+        Ok(())
+    }
+
+    /// Ends the transaction, by COMMIT or ROLLBACK.
+    pub(super) async fn end(&self, what: &str, how: &str) -> Result<(), StoreError> {
+        let ended = self.execute(what, how).await;
+        self.link.lock().await.pinned = false;
+        ended
     }
 
     /// The statement on that connection.
@@ -348,6 +372,19 @@ impl Session {
             ),
         }
     }
+}
+
+/// The connection went in the middle of a transaction.
+fn undone(place: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Connection,
+        Message::new(
+            340,
+            format!("The connection was lost ({place})"),
+            "the server has undone what was begun: all of it, or nothing, is written",
+            "check that the server is up and the network lets the connection stand, then start again",
+        ),
+    )
 }
 
 pub(super) fn no_answer(place: &str, what: &str, waited: Duration) -> StoreError {

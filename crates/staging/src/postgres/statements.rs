@@ -1,6 +1,9 @@
 //! The SQL for one table, made once from its shape. Names come from the catalogue,
 //! quoted by the server itself; every value is a parameter.
 
+mod anon;
+
+use self::anon::AnonStatements;
 use crate::store::eligible_words;
 use crate::{RowState, Selection, SubmissionStatus, TableShape};
 
@@ -23,6 +26,7 @@ pub(super) struct Statements {
     pub(super) counts: String,
     pub(super) times: String,
     pub(super) several: String,
+    pub(super) anon: AnonStatements,
 }
 
 /// The statements for one selection of rows.
@@ -57,6 +61,7 @@ impl Statements {
             counts: made.counts(),
             times: made.times(),
             several: made.several(),
+            anon: AnonStatements::of(&made),
         }
     }
 

@@ -6,6 +6,8 @@
 //! so `LOWER` makes an i of an I also where Turkish is spoken, and a row's state is the
 //! one that was read only if it is spelled the same.
 
+mod anon;
+
 use crate::store::eligible_words;
 use crate::{RowState, Selection, SubmissionStatus, TableShape};
 
@@ -137,6 +139,7 @@ impl Statements {
 pub(super) const RECORD_VALUES: usize = 8;
 pub(super) const PARTIAL_VALUES: usize = 4;
 pub(super) const STAGE_VALUES: usize = 4;
+pub(super) use self::anon::RESTAGE_VALUES;
 
 struct Made {
     table: String,

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod anon;
 mod place;
 mod sqlserver;
 mod sqlserver_suite;
@@ -55,6 +56,12 @@ macro_rules! behaves {
                 a_table_that_is_missing_or_lacks_a_column_is_named
                 an_examination_names_what_is_missing_and_what_mends_it
                 a_trial_of_writing_leaves_nothing_behind
+                a_filling_is_all_or_nothing
+                earlier_rows_go_only_where_that_is_asked_for
+                only_a_table_of_fake_children_is_filled_or_changed
+                changes_are_staged_as_the_pilots_sql_stages_them
+                legacy_ids_are_read_by_row
+                rows_are_set_back_by_their_status_and_counted
             );
         }
     };

@@ -6,6 +6,7 @@ use csc_staging::{
     StagingStore, StoreErrorKind,
 };
 
+pub use crate::anon::*;
 use crate::place::{Place, payload};
 
 const ALL: PageLimits = PageLimits {

@@ -58,7 +58,12 @@ fn every(statements: &Statements) -> Vec<String> {
         statements.counts.clone(),
         statements.times.clone(),
         statements.several.clone(),
+        statements.count_all(),
+        statements.remove_all(),
+        statements.restage(2),
+        statements.reset(&SubmissionStatus::ALL),
     ]);
+    all.extend(statements.legacy_ids(2));
     all
 }
 
@@ -114,6 +119,18 @@ fn each_outcome_has_its_own_parameters_below_the_limit() {
         "the second part has the same parameters"
     );
     assert!(!statements.record(1, false).contains("UNION"));
+}
+
+#[test]
+fn changes_and_resets_answer_through_a_table_variable_because_of_triggers() {
+    let statements = statements(&[("last_updated", "datetime")], false);
+    let restage = statements.restage(200);
+    assert!(restage.contains("@P1000") && !restage.contains("@P1001"));
+    assert!(restage.contains("OUTPUT inserted.[Id] INTO @recorded"));
+    assert!(restage.contains("[last_updated] = GETDATE()"));
+    let reset = statements.reset(&[SubmissionStatus::Error]);
+    assert!(reset.contains("OUTPUT deleted.[submission_status] INTO @was"));
+    assert!(reset.contains("IN ('error')") && !reset.contains("'sent'"));
 }
 
 #[test]
