@@ -12,17 +12,21 @@ mod a_month;
 mod canary;
 mod fault_matrix;
 mod faulty;
+mod import;
 #[cfg(all(unix, feature = "kerberos"))]
 mod kerberos;
 mod kills;
+mod logs;
 mod place;
 mod postgres;
 mod printed;
 #[cfg(unix)]
 mod proxies;
 mod replies;
+mod reports;
 mod runs;
 mod safety_rules;
+mod scheduling;
 #[cfg(target_os = "linux")]
 mod secrets;
 mod sql_server;

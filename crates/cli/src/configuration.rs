@@ -23,9 +23,9 @@ use csc_message::Message;
 use crate::secret_store::{SecretStores, StoreKind};
 
 pub use args::ConfigArgs;
-pub use env_file::decode;
+pub use env_file::{decode, line as env_line, read as env_lines};
 pub use keys::{KEYS, Key};
-pub use settings::{Live, Need, Settings};
+pub use settings::{Live, Need, Settings, boolean};
 pub use show::template;
 
 pub use placeholder::is_placeholder;

@@ -4,9 +4,27 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anstyle::{AnsiColor, Style};
 use csc_message::Message;
 use secrecy::SecretString;
+
+/// `--plain`.
+static PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Asks for plain lines from now on: no bar, no columns, no colour.
+pub fn plain(plain: bool) {
+    PLAIN.store(plain, Ordering::Relaxed);
+    if plain {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
+/// Whether plain lines are asked for.
+pub fn is_plain() -> bool {
+    PLAIN.load(Ordering::Relaxed)
+}
 
 /// A line of the result.
 pub fn result(line: &str) {
@@ -19,10 +37,21 @@ pub fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// A failure.
+/// A failure. Its code is red on a terminal that takes colour; anstream looks at where it
+/// goes, at `NO_COLOR` and at what the console can do.
 pub fn failure(message: &Message) {
-    note(&message.to_string());
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let text = message.to_string();
+    // The code: it stands first.
+    let (code, rest) = text.split_once(' ').unwrap_or((&text, ""));
+    let _ = writeln!(anstream::stderr(), "{red}{code}{red:#} {rest}");
     tracing::error!("{message}");
+}
+
+/// A warning of something that somebody should look at.
+pub fn warning(text: &str) {
+    let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into()));
+    let _ = writeln!(anstream::stderr(), "{yellow}warning:{yellow:#} {text}");
 }
 
 /// Whether a person can be asked.
@@ -30,9 +59,9 @@ pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Whether progress can be drawn.
+/// Whether progress can be drawn. A dumb terminal cannot go back in a line.
 pub fn can_draw() -> bool {
-    is_watched()
+    is_watched() && !is_plain() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether somebody may be looking at what is printed.

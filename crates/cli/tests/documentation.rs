@@ -13,14 +13,18 @@ use csc_message::Exit;
 use csc_payload::finding::{RuleId, Severity};
 use regex::Regex;
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "docs/configuration.md",
     "docs/deltas.md",
     "docs/faults.md",
     "docs/journal.md",
+    "docs/logs.md",
+    "docs/moving-over.md",
     "docs/payload-rules.md",
+    "docs/reports.md",
     "docs/running.md",
+    "docs/scheduling.md",
     "docs/secrets.md",
     "docs/sql-server.md",
     "docs/troubleshooting.md",

@@ -1,10 +1,11 @@
 //! One batch to its end: posted, tried again where that helps, taken apart where one
 //! record would cost the others, recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use csc_message::Message;
+use csc_payload::finding::Finding;
 use csc_payload::{meaning_hash, purge};
 use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Words, body_of};
 use csc_staging::{
@@ -13,6 +14,7 @@ use csc_staging::{
 use jiff::civil::DateTime;
 
 use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
+use crate::figures::Post;
 use crate::ledger::{Departed, Departure, Ledger, Settlement};
 use crate::pacing::Pacer;
 use crate::plan::{Form, FormKind, LeadsTo, Prepared, plan_again};
@@ -71,6 +73,8 @@ pub(crate) struct State {
     told_again: bool,
     /// Batches that the table has, and the journal does not know of yet.
     pub(crate) recorded: Vec<i64>,
+    /// What is wrong with the rows that are about to be refused.
+    findings: HashMap<i64, Vec<Finding>>,
 }
 
 /// What the journal says of an answer.
@@ -79,6 +83,7 @@ struct LastAnswer {
     what: String,
     status: Option<u16>,
     request_id: Option<String>,
+    post: Option<Post>,
 }
 
 impl LastAnswer {
@@ -88,6 +93,7 @@ impl LastAnswer {
             words: &self.what,
             status: self.status,
             request_id: self.request_id.as_deref(),
+            post: self.post,
         }
     }
 }
@@ -102,6 +108,7 @@ impl Default for State {
             answered: LastAnswer::default(),
             told_again: false,
             recorded: Vec::new(),
+            findings: HashMap::new(),
         }
     }
 }
@@ -134,11 +141,16 @@ impl Delivery<'_> {
 
     /// Records rows that cannot go.
     pub(crate) async fn refuse_unfit(&mut self, unfit: Vec<Unfit>) -> Result<(), End> {
-        let refused = unfit
-            .into_iter()
-            .map(|row| (row.key, row.reason, row.words))
-            .collect();
-        self.record_refused(refused).await
+        let mut refused = Vec::with_capacity(unfit.len());
+        for row in unfit {
+            if !row.findings.is_empty() {
+                self.state.findings.insert(row.key.id(), row.findings);
+            }
+            refused.push((row.key, row.reason, row.words));
+        }
+        let recorded = self.record_refused(refused).await;
+        self.state.findings.clear();
+        recorded
     }
 
     /// Records rows of which the receiver holds just what they say.
@@ -563,10 +575,17 @@ impl Delivery<'_> {
             };
             self.report.posts += 1;
             self.note_failure(&answer);
+            let figure = Post {
+                bytes: body.len() as u64,
+                took: answer.took,
+                accepted: matches!(answer.submitted, Submitted::Accepted(_)),
+            };
+            self.report.figures.add(&figure);
             self.state.answered = LastAnswer {
                 what: in_our_words(&answer.submitted),
                 status: answer.status,
                 request_id: answer.request_id.clone(),
+                post: Some(figure),
             };
             let status = answer.status;
             match answer.submitted {
@@ -814,6 +833,8 @@ impl Delivery<'_> {
             if let Some(reason) = reasons.get(&id) {
                 tracing::warn!(row = id, "refused: {}", reason.words());
                 self.report.refused.entry(*reason).or_default().add(id);
+                let findings = self.state.findings.get(&id).map_or(&[][..], Vec::as_slice);
+                self.report.refusals.add(id, *reason, findings);
             }
         }
         self.tell_recorded();

@@ -46,6 +46,9 @@ pub enum Key {
     Journal,
     JournalKeepDays,
     LogFile,
+    LogFormat,
+    LogRotation,
+    LogKeep,
     Debug,
 }
 
@@ -101,7 +104,7 @@ const fn info(
 }
 
 /// All settings, in the order of the template.
-pub static KEYS: [KeyInfo; 41] = [
+pub static KEYS: [KeyInfo; 44] = [
     info(
         Key::ApiEndpoint,
         "API_ENDPOINT",
@@ -420,7 +423,31 @@ pub static KEYS: [KeyInfo; 41] = [
         &[],
         HERE,
         "",
-        "log file; row ids only, never a child's values",
+        "log file; row ids only, never a child's values; its day is put into its name",
+    ),
+    info(
+        Key::LogFormat,
+        "LOG_FORMAT",
+        &[],
+        HERE,
+        "text",
+        "text for people, json for an object on each line",
+    ),
+    info(
+        Key::LogRotation,
+        "LOG_ROTATION",
+        &[],
+        HERE,
+        "daily",
+        "daily: a file for each day; never: one file that grows",
+    ),
+    info(
+        Key::LogKeep,
+        "LOG_KEEP",
+        &[],
+        HERE,
+        "30",
+        "days whose log files are kept; 0 keeps all",
     ),
     info(Key::Debug, "DEBUG", &[], HERE, "false", "true: as -vv"),
 ];
