@@ -72,7 +72,10 @@ fn the_pilots_script_becomes_settings_that_send() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(place.file(".env")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(place.file(".env"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o077, 0);
     }
     let sent = place.run(&[
@@ -97,7 +100,12 @@ fn secrets_are_left_where_nobody_says_where_they_go() {
         let ran = place.run(&arguments);
         assert_eq!(ran.exit, 0, "{}", ran.both());
         for name in ["CLIENT_SECRET", "SUPPLIER_KEY"] {
-            assert!(ran.stdout.contains(&format!("csc-sender secret set {name}")), "{}", ran.stdout);
+            assert!(
+                ran.stdout
+                    .contains(&format!("csc-sender secret set {name}")),
+                "{}",
+                ran.stdout
+            );
         }
         let env = std::fs::read_to_string(place.file(".env")).unwrap();
         for secret in [csc_simulator::CLIENT_SECRET, csc_simulator::SUPPLIER_KEY] {
@@ -113,8 +121,17 @@ fn a_file_that_is_there_is_not_replaced_unasked() {
     let refused = place.run(&["config", "import", "api_payload_sender.ps1"]);
     assert_eq!(refused.exit, 2, "{}", refused.both());
     assert!(refused.stderr.contains("CSC0276"), "{}", refused.stderr);
-    assert_eq!(std::fs::read_to_string(place.file(".env")).unwrap(), "LA_CODE=201\n");
-    let other = place.run(&["config", "import", "api_payload_sender.ps1", "--output", "new.env"]);
+    assert_eq!(
+        std::fs::read_to_string(place.file(".env")).unwrap(),
+        "LA_CODE=201\n"
+    );
+    let other = place.run(&[
+        "config",
+        "import",
+        "api_payload_sender.ps1",
+        "--output",
+        "new.env",
+    ]);
     assert_eq!(other.exit, 0, "{}", other.both());
     let forced = place.run(&["config", "import", "api_payload_sender.ps1", "--force"]);
     assert_eq!(forced.exit, 0, "{}", forced.both());
@@ -141,7 +158,10 @@ fn a_store_that_takes_nothing_is_told_and_the_secret_is_not_written() {
         "store",
     ]);
     assert_eq!(ran.exit, 0, "{}", ran.both());
-    assert!(ran.stdout.contains("DB_CONNECTION_STRING: there is a password in it"));
+    assert!(
+        ran.stdout
+            .contains("DB_CONNECTION_STRING: there is a password in it")
+    );
     let env = std::fs::read_to_string(place.file("new.env")).unwrap();
     assert!(!env.contains("canaryvalue") && !ran.both().contains("canaryvalue"));
     std::fs::write(place.file("odd.ps1"), b"$client_secret = \"\xff\"").unwrap();

@@ -51,7 +51,10 @@ fn a_log_as_json_has_an_object_on_each_line() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert!(lines.iter().all(|line| line["run_id"] == id.as_str()), "{log}");
+    assert!(
+        lines.iter().all(|line| line["run_id"] == id.as_str()),
+        "{log}"
+    );
     let refused = lines.iter().find(|line| line["row"] == 7).unwrap();
     assert_eq!(refused["level"], "WARN");
     assert_eq!(refused["message"], "refused: refused by the receiver");
@@ -76,7 +79,11 @@ fn words_that_mean_nothing_are_faults_told_together() {
     place.write_env("LOG_FORMAT=xml\nLOG_ROTATION=hourly\nLOG_KEEP=-1");
     let ran = place.run(&["send"]);
     assert_eq!(ran.exit, 2, "{}", ran.both());
-    for what in ["LOG_FORMAT is \"xml\"", "LOG_ROTATION is \"hourly\"", "LOG_KEEP is \"-1\""] {
+    for what in [
+        "LOG_FORMAT is \"xml\"",
+        "LOG_ROTATION is \"hourly\"",
+        "LOG_KEEP is \"-1\"",
+    ] {
         assert!(ran.stderr.contains(what), "{}", ran.stderr);
     }
 }

@@ -92,7 +92,8 @@ impl Place {
         use std::io::Read;
         let address = self.running.address();
         let mut stream = std::net::TcpStream::connect(address).unwrap();
-        let request = format!("GET /state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();

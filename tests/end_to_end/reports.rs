@@ -29,6 +29,7 @@ fn place_with_refusals() -> Place {
 #[test]
 fn a_live_runs_report_is_the_same_from_the_run_and_from_the_journal() {
     let place = place_with_refusals();
+    assert_eq!(place.live(&["--limit", "2"]).exit, 0);
     let ran = place.live(&["--report", "reports"]);
     assert_eq!(ran.exit, 1, "{}", ran.both());
     assert!(ran.stderr.contains("The report is in "), "{}", ran.stderr);
@@ -38,7 +39,10 @@ fn a_live_runs_report_is_the_same_from_the_run_and_from_the_journal() {
     let from_the_journal = std::fs::read_to_string(place.file("later.html")).unwrap();
     for page in [&from_the_run, &from_the_journal] {
         assert!(page.contains("LIVE RUN"), "{page}");
-        assert!(page.contains("date at <code>child_details.date_of_birth</code>"), "{page}");
+        assert!(
+            page.contains("date at <code>child_details.date_of_birth</code>"),
+            "{page}"
+        );
         assert!(page.contains("refused by the receiver"), "{page}");
         assert!(page.contains("row 7"), "{page}");
         assert!(page.contains("Size of each post"), "{page}");
@@ -49,7 +53,8 @@ fn a_live_runs_report_is_the_same_from_the_run_and_from_the_journal() {
         assert!(page.contains("**** (set)"), "but whether it is set");
     }
     // Only when they were made, and to the millisecond what was rounded, may differ.
-    let volatile = regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|<dd>[0-9.]+ m?s</dd>").unwrap();
+    let volatile =
+        regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|<dd>[0-9.]+ m?s</dd>").unwrap();
     let rough = |page: &str| {
         let page = volatile.replace_all(page, "").into_owned();
         let svg = regex::Regex::new(r"(?s)<svg.*?</svg>|\d+ ms|on average[^<]*").unwrap();
@@ -65,7 +70,10 @@ fn a_testing_run_has_a_report_that_says_so_and_leaves_nothing_in_the_journal() {
     assert_eq!(ran.exit, 1, "{}", ran.both());
     let page = page_of(&place, "reports");
     assert!(page.contains("TESTING RUN"), "{page}");
-    assert!(page.contains("24 records tried; nothing left the authority, 1 refused."), "{page}");
+    assert!(
+        page.contains("24 records tried; nothing left the authority, 1 refused."),
+        "{page}"
+    );
     assert!(!page.contains("canary"));
     assert!(!place.file("state").exists());
     let empty = place.run(&["report", "--html", "none.html"]);
@@ -78,7 +86,11 @@ fn a_testing_run_has_a_report_that_says_so_and_leaves_nothing_in_the_journal() {
 fn a_report_in_the_terminal_names_rules_and_rows() {
     let place = place_with_refusals();
     let none = place.run(&["report"]);
-    assert!(none.stdout.starts_with("No live run yet"), "{}", none.both());
+    assert!(
+        none.stdout.starts_with("No live run yet"),
+        "{}",
+        none.both()
+    );
     assert_eq!(place.live(&[]).exit, 1);
     let ran = place.run(&["report"]);
     assert_eq!(ran.exit, 0, "{}", ran.both());
@@ -149,13 +161,20 @@ fn a_journal_of_an_earlier_version_is_reported_and_brought_up_to_date() {
     drop(journal);
     let old = place.run(&["report"]);
     assert_eq!(old.exit, 0, "{}", old.both());
-    assert!(old.stdout.contains("10 records have a receipt"), "{}", old.stdout);
+    assert!(
+        old.stdout.contains("10 records have a receipt"),
+        "{}",
+        old.stdout
+    );
     assert_eq!(place.live(&[]).exit, 0);
     let new = place.run(&["report", "--html", "page.html"]);
     assert_eq!(new.exit, 0, "{}", new.both());
     let page = std::fs::read_to_string(place.file("page.html")).unwrap();
     assert!(page.contains("5 records sent, none refused."), "{page}");
-    assert!(page.contains("Of 1 run the journal does not know"), "{page}");
+    assert!(
+        page.contains("Of 1 run the journal does not know"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -171,9 +190,11 @@ fn pruning_takes_what_reports_keep_along() {
     let journal = rusqlite::Connection::open(place.file("state/journal.db")).unwrap();
     for table in ["run_report", "refusal"] {
         let runs: i64 = journal
-            .query_row(&format!("SELECT count(DISTINCT run_id) FROM {table}"), [], |row| {
-                row.get(0)
-            })
+            .query_row(
+                &format!("SELECT count(DISTINCT run_id) FROM {table}"),
+                [],
+                |row| row.get(0),
+            )
             .unwrap();
         assert_eq!(runs, 1, "{table}");
     }

@@ -32,9 +32,17 @@ fn each_scheduler_has_its_own() {
         "--report",
         r"C:\csc-sender\reports",
     ];
-    printed_as!("schedule_task_scheduler", printed(&place, "task-scheduler", &windows));
+    printed_as!(
+        "schedule_task_scheduler",
+        printed(&place, "task-scheduler", &windows)
+    );
     printed_as!("schedule_sql_agent", printed(&place, "sql-agent", &windows));
-    let unix = ["--program", "/opt/csc sender/csc-sender", "--folder", "/srv/csc"];
+    let unix = [
+        "--program",
+        "/opt/csc sender/csc-sender",
+        "--folder",
+        "/srv/csc",
+    ];
     printed_as!("schedule_systemd", printed(&place, "systemd", &unix));
     printed_as!("schedule_cron", printed(&place, "cron", &unix));
 }
@@ -42,18 +50,44 @@ fn each_scheduler_has_its_own() {
 #[test]
 fn this_machines_own_is_the_default_with_this_program_and_folder() {
     let place = Place::new(0, &[]);
-    let ran = place.run(&["schedule", "print", "--at", "2:30", "--env-file", "other.env"]);
+    let ran = place.run(&[
+        "schedule",
+        "print",
+        "--at",
+        "2:30",
+        "--env-file",
+        "other.env",
+    ]);
     assert_eq!(ran.exit, 0, "{}", ran.both());
-    let expected = if cfg!(windows) { "<Task " } else { "OnCalendar=*-*-* 02:30:00" };
+    let expected = if cfg!(windows) {
+        "<Task "
+    } else {
+        "OnCalendar=*-*-* 02:30:00"
+    };
     assert!(ran.stdout.contains(expected), "{}", ran.stdout);
-    assert!(ran.stdout.contains(env!("CARGO_BIN_EXE_csc-sender")), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(env!("CARGO_BIN_EXE_csc-sender")),
+        "{}",
+        ran.stdout
+    );
     let folder = std::fs::canonicalize(place.folder.path()).unwrap();
     let file = folder.join("other.env");
-    assert!(ran.stdout.contains(file.to_str().unwrap()), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(file.to_str().unwrap()),
+        "{}",
+        ran.stdout
+    );
     let wrong = place.run(&["schedule", "print", "--at", "25:00"]);
     assert_eq!(wrong.exit, 2);
     let odd = place.run(&[
-        "schedule", "print", "--at", "2:00", "--for", "sql-agent", "--name", "a$(b)",
+        "schedule",
+        "print",
+        "--at",
+        "2:00",
+        "--for",
+        "sql-agent",
+        "--name",
+        "a$(b)",
     ]);
     assert_eq!(odd.exit, 2, "{}", odd.both());
     assert!(odd.stderr.contains("CSC0290"), "{}", odd.stderr);
@@ -74,7 +108,10 @@ fn as_cron(codes: &str) -> (usize, usize, i32) {
         path
     };
     let log = place.file("log");
-    script("sleep", format!("#!/bin/sh\necho slept $1 >> {}\n", log.display()));
+    script(
+        "sleep",
+        format!("#!/bin/sh\necho slept $1 >> {}\n", log.display()),
+    );
     let program = script(
         "csc-sender",
         format!(
@@ -86,7 +123,12 @@ fn as_cron(codes: &str) -> (usize, usize, i32) {
     let text = printed(
         &place,
         "cron",
-        &["--program", program.to_str().unwrap(), "--folder", tools.to_str().unwrap()],
+        &[
+            "--program",
+            program.to_str().unwrap(),
+            "--folder",
+            tools.to_str().unwrap(),
+        ],
     );
     let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
     let command = line.splitn(6, ' ').nth(5).unwrap().replace(r"\%", "%");
@@ -98,7 +140,10 @@ fn as_cron(codes: &str) -> (usize, usize, i32) {
         .unwrap();
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("ran send --live in "), "{log}");
-    assert!(!log.contains("slept") || log.contains("slept 1200"), "{log}");
+    assert!(
+        !log.contains("slept") || log.contains("slept 1200"),
+        "{log}"
+    );
     (
         log.matches("ran ").count(),
         log.matches("slept ").count(),
@@ -133,7 +178,10 @@ fn each_shell_has_its_completions_and_man_its_pages() {
         for word in ["csc-sender", "validate", "task-scheduler", "test-record"] {
             assert!(ran.stdout.contains(word), "{shell} lacks {word}");
         }
-        assert!(!ran.stdout.contains("client-secret"), "{shell}: no secret is a flag");
+        assert!(
+            !ran.stdout.contains("client-secret"),
+            "{shell}: no secret is a flag"
+        );
     }
     let page = place.run(&["man"]);
     assert_eq!(page.exit, 0);
@@ -155,8 +203,9 @@ fn bash_completes_commands_and_flags() {
     std::fs::write(place.file("completions"), script).unwrap();
     let completed = |words: &str, nth: u32| {
         let text = format!(
-            ". ./completions; COMP_WORDS=({words}); COMP_CWORD={nth}; _csc-sender csc-sender \
-             \"${{COMP_WORDS[{nth}]}}\" x; echo \"${{COMPREPLY[@]}}\""
+            ". ./completions; set -- $(complete -p csc-sender); while [ $1 != -F ]; do shift; done; \
+             COMP_WORDS=({words}); COMP_CWORD={nth}; $2 csc-sender \"${{COMP_WORDS[{nth}]}}\" x; \
+             echo \"${{COMPREPLY[@]}}\""
         );
         let output = std::process::Command::new("bash")
             .args(["-c", &text])
@@ -166,7 +215,10 @@ fn bash_completes_commands_and_flags() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(completed("csc-sender val", 1), "validate\n");
-    assert_eq!(completed("csc-sender send --tes", 2).trim(), "--test-record --testing-mode");
+    assert_eq!(
+        completed("csc-sender send --tes", 2).trim(),
+        "--test-record --testing-mode"
+    );
 }
 
 #[test]

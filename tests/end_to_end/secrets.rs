@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use csc_simulator::{CLIENT_SECRET, SUPPLIER_KEY};
 
-use crate::place::{todays, Place, Ran, ran, until};
+use crate::place::{Place, Ran, ran, todays, until};
 
 /// A bus that has no Secret Service, and starts none.
 const BARE_BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -530,10 +530,11 @@ fn what_the_program_creates_is_for_its_owner_alone_whatever_the_umask() {
     );
     assert_eq!(ran.exit, 0, "{}", ran.both());
     assert!(!ran.stderr.contains("warning:"), "{}", ran.stderr);
+    let log = todays("run", ".log");
     for (name, expected) in [
         ("new/state", 0o700),
         ("new/state/journal.db", 0o600),
-        (&todays("run", ".log"), 0o600),
+        (log.as_str(), 0o600),
         ("demo/.env", 0o600),
         ("demo/children.db", 0o600),
         ("demo/state", 0o700),

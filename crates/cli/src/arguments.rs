@@ -75,7 +75,7 @@ pub enum Command {
     Simulator(SimulatorArgs),
     /// Show the whole way with fake children: table, simulator, live run, comparison
     Demo(DemoArgs),
-    /// Look at the settings
+    /// Look at the settings, or take over those of the pilot
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Keep secrets in the system's own store

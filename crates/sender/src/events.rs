@@ -15,10 +15,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::Refusal;
 use crate::figures::Post;
 use crate::plan::FormKind;
 use crate::run_record::{self, RunCounts, Setting, millis};
-use crate::Refusal;
 
 /// Tables of the events, in the file that also holds the ledger.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS run (

@@ -7,9 +7,9 @@ use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_receiver::body_of;
 
+use crate::figures::Figures;
 use crate::plan::FormKind;
 use crate::prepare::Pass;
-use crate::figures::Figures;
 use crate::reader::Batch;
 use crate::refusals::Refusals;
 use crate::{Mode, Reason};

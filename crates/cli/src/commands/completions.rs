@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use csc_message::{Exit, Message};
 
@@ -13,11 +13,35 @@ use crate::arguments::Arguments;
 /// The script for a shell.
 pub fn completions(shell: Shell) -> Outcome {
     let mut script = Vec::new();
-    let mut command = Arguments::command();
+    let mut command = without_hidden(&Arguments::command()).version(crate::version::LONG);
     clap_complete::generate(shell, &mut command, "csc-sender", &mut script);
     // A closed pipe (`| head`) is no failure of ours.
     let _ = io::stdout().write_all(&script);
     Ok(Exit::Done)
+}
+
+/// The command without what help does not show: a shell must not offer the flags that are
+/// there to refuse a secret.
+fn without_hidden(command: &Command) -> Command {
+    let arguments = command.get_arguments();
+    let commands = command.get_subcommands();
+    let aliases = command.get_visible_aliases().map(str::to_string);
+    let copy = Command::new(command.get_name().to_string())
+        .args(
+            arguments
+                .filter(|argument| !argument.is_hide_set())
+                .cloned(),
+        )
+        .subcommands(
+            commands
+                .filter(|command| !command.is_hide_set())
+                .map(without_hidden),
+        )
+        .visible_aliases(aliases.collect::<Vec<_>>());
+    match command.get_about() {
+        Some(about) => copy.about(about.clone()),
+        None => copy,
+    }
 }
 
 /// The manual page, or one for each command in a folder.
@@ -31,8 +55,9 @@ pub fn man(folder: Option<&Path>) -> Outcome {
                 .map_err(|e| vec![cannot_write(Path::new("standard output"), &e)])?;
             let _ = io::stdout().write_all(&page);
         }
-        Some(folder) => clap_mangen::generate_to(command, folder)
-            .map_err(|e| vec![cannot_write(folder, &e)])?,
+        Some(folder) => {
+            clap_mangen::generate_to(command, folder).map_err(|e| vec![cannot_write(folder, &e)])?
+        }
     }
     Ok(Exit::Done)
 }

@@ -43,19 +43,21 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Outcome {
             KeepSecretsIn::No => left.push(left_secret(key)),
             // A connection string or a proxy's address is no entry of the store.
             KeepSecretsIn::Store if !key.info().secret => left.push(left_secret(key)),
-            KeepSecretsIn::Store => match context.world.secrets.keep(name, &SecretString::from(value)) {
-                Ok(kept) => {
-                    file.push_str(&format!("# {name} is kept in {}.\n", kept.kind));
-                    told.push(format!("Kept {name} in {}.", kept.kind));
-                    if let Some(until) = &kept.until {
-                        console::note(&format!("note: it stays {until}"));
+            KeepSecretsIn::Store => {
+                match context.world.secrets.keep(name, &SecretString::from(value)) {
+                    Ok(kept) => {
+                        file.push_str(&format!("# {name} is kept in {}.\n", kept.kind));
+                        told.push(format!("Kept {name} in {}.", kept.kind));
+                        if let Some(until) = &kept.until {
+                            console::note(&format!("note: it stays {until}"));
+                        }
+                    }
+                    Err(why) => {
+                        left.push(left_secret(key));
+                        faults.push(not_kept(name, &why));
                     }
                 }
-                Err(why) => {
-                    left.push(left_secret(key));
-                    faults.push(not_kept(name, &why));
-                }
-            },
+            }
         }
     }
     written.sort_by_key(|(key, _)| *key);

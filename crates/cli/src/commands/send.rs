@@ -392,7 +392,14 @@ pub fn author(settings: &Settings) -> Author {
     Author {
         user,
         host: whoami::hostname().unwrap_or_else(|_| "an unknown machine".to_string()),
-        program: concat!("csc-sender ", env!("CARGO_PKG_VERSION")).to_string(),
+        program: concat!(
+            "csc-sender ",
+            env!("CARGO_PKG_VERSION"),
+            " (commit ",
+            env!("CSC_SENDER_COMMIT"),
+            ")"
+        )
+        .to_string(),
         settings: settings.shown.clone(),
     }
 }

@@ -72,9 +72,7 @@ pub fn line(name: &str, value: &str) -> Option<String> {
         return None;
     }
     let plain = format!("{name}={value}");
-    let reads_back = |line: &str| {
-        assignment(line.trim()).is_ok_and(|(_, read)| read == value)
-    };
+    let reads_back = |line: &str| assignment(line.trim()).is_ok_and(|(_, read)| read == value);
     if reads_back(&plain) {
         return Some(plain);
     }

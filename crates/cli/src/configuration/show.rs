@@ -5,8 +5,8 @@ use std::fmt::Write;
 use csc_sender_run::Setting;
 use serde_json::{Value, json};
 
-use super::stored::Stored;
 use super::keys::KeyInfo;
+use super::stored::Stored;
 use super::{Config, Found, KEYS, Key};
 
 impl Config {

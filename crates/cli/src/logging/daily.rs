@@ -243,7 +243,10 @@ mod tests {
         ] {
             assert_eq!(log.day_of(&OsString::from(name)), None, "{name}");
         }
-        assert!(log.day_of(&OsString::from("csc.2026-11-24.7.log")).is_some());
+        assert!(
+            log.day_of(&OsString::from("csc.2026-11-24.7.log"))
+                .is_some()
+        );
     }
 
     #[test]

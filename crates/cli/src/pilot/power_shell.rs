@@ -79,10 +79,7 @@ pub fn assignments(text: &str) -> Vec<Assignment> {
 
 /// PowerShell takes what word processors make of quotes for quotes.
 fn is_single(c: char) -> bool {
-    matches!(
-        c,
-        '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}'
-    )
+    matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}')
 }
 
 fn is_double(c: char) -> bool {
@@ -138,7 +135,11 @@ impl Script {
 
     /// A `#` within a word is part of it.
     fn begins_a_word(&self) -> bool {
-        match self.at.checked_sub(1).and_then(|before| self.chars.get(before)) {
+        match self
+            .at
+            .checked_sub(1)
+            .and_then(|before| self.chars.get(before))
+        {
             None => true,
             Some(c) => c.is_whitespace() || matches!(c, ';' | ',' | '(' | ')' | '{' | '}' | '='),
         }
@@ -292,7 +293,8 @@ impl Script {
         let before: String = self.chars[begin..at].iter().collect();
         let before = before.to_lowercase();
         let asked = format!("$psboundparameters.containskey('{}')", name.to_lowercase());
-        before.trim_start().starts_with("if") && before.contains(&format!("-not {asked}"))
+        before.trim_start().starts_with("if")
+            && before.contains(&format!("-not {asked}"))
             && !before.contains("-and")
     }
 

@@ -42,7 +42,10 @@ fn values_are_read_as_power_shell_reads_them() {
         ("${a} = 'b'", "text b"),
         ("$a = \u{2018}b\u{2019}", "text b"),
         ("$a = \u{201c}b\u{201d}", "text b"),
-        ("$a = @'\r\nit's \"b\" # no comment\r\n'@\r\n", "text it's \"b\" # no comment"),
+        (
+            "$a = @'\r\nit's \"b\" # no comment\r\n'@\r\n",
+            "text it's \"b\" # no comment",
+        ),
         ("$a = @\"\nb`$c\n\"@ # d", "text b$c"),
         ("$a = @\"\n$b\n\"@", "computed"),
         ("$a = @'\nb\nc\n'@", "text b\nc"),
@@ -67,7 +70,10 @@ fn what_stands_in_a_block_is_conditional_but_for_a_parameters_default() {
     };
     assert_eq!(conditional("if ($x) { $a = 'b' }\n$c = 'd'"), [true, false]);
     assert_eq!(conditional("function F { $a = 'b' }"), [true]);
-    assert_eq!(conditional("param(\n [int]$a = 5,  # c\n $b = 'x'\n)"), [false, false]);
+    assert_eq!(
+        conditional("param(\n [int]$a = 5,  # c\n $b = 'x'\n)"),
+        [false, false]
+    );
     assert_eq!(
         conditional("if (-not $PSBoundParameters.ContainsKey('BatchSize')) { $BatchSize = 50 }"),
         [false]
@@ -145,8 +151,8 @@ $batchSize = $BatchSize
             "8 $DbUser: the script computes it: look, and set DB_USER yourself",
             "10 $VERSION: csc-sender has no such setting",
             "13 $token_endpoint: it still is the template's value",
-            "21 $logFile: the pilot's log is another one: name one of your own in LOG_FILE",
-            "24 $DbPassword: it is set under a condition or in a function: look, and set DB_PASSWORD \
+            "22 $logFile: the pilot's log is another one: name one of your own in LOG_FILE",
+            "25 $DbPassword: it is set under a condition or in a function: look, and set DB_PASSWORD \
              yourself",
         ]
     );

@@ -71,8 +71,15 @@ impl Chart<'_> {
                     line.base x1="0" y1=(HEIGHT) x2=(width) y2=(HEIGHT) {}
                 }
                 div.chart-ends {
-                    span { (self.ends.0) }
-                    span { (self.ends.1) }
+                    // A few bars do not reach the right end.
+                    @if self.ends.0 == self.ends.1 {
+                        span { (self.ends.0) }
+                    } @else if self.bars.len() < FEWEST_STEPS {
+                        span { (self.ends.0) " to " (self.ends.1) }
+                    } @else {
+                        span { (self.ends.0) }
+                        span { (self.ends.1) }
+                    }
                 }
             }
         }

@@ -3,12 +3,13 @@
 //! browser load nothing and run nothing.
 
 use base64::Engine;
+use csc_payload::finding::RuleId;
 use csc_sender_run::{Failure, Mode, Refusal, RunBrief, RunCounts};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::charts::{Bar, Chart};
-use super::words::{counted, day, moment, number, size, time};
+use super::words::{counted, day, minute, moment, number, size, time};
 use super::{Report, RunView};
 
 const STYLE: &str = include_str!("style.css");
@@ -170,8 +171,9 @@ fn refusal_entry(refusal: &Refusal) -> Markup {
                 }
                 span.many { (counted(refusal.rows, "row", "rows")) }
             }
-            @if !refusal.message.is_empty() { p { "It " (refusal.message) "." } }
-            p { (refusal.advice) }
+            @if let Some(meaning) = meaning(refusal) { p { (meaning) } }
+            @if let Some(example) = example(refusal) { p { (example) } }
+            p { strong { "To do: " } (refusal.advice) }
             p.ids {
                 @if refusal.rows == 1 { "row " } @else { "rows " }
                 (ids.join(", "))
@@ -179,6 +181,24 @@ fn refusal_entry(refusal: &Refusal) -> Markup {
             }
         }
     }
+}
+
+/// What it means that a record breaks the rule.
+pub fn meaning(refusal: &Refusal) -> Option<&'static str> {
+    let name = refusal.rule.as_deref()?;
+    let rule = RuleId::ALL.iter().find(|rule| rule.name() == name)?;
+    Some(rule.meaning())
+}
+
+/// What is there in the first of the rows.
+pub fn example(refusal: &Refusal) -> Option<String> {
+    let first = refusal.row_ids.first()?;
+    let message = Some(&refusal.message).filter(|message| !message.is_empty())?;
+    let what = match refusal.path.as_str() {
+        "" => "the record",
+        _ => "it",
+    };
+    Some(format!("For example, in row {first} {what} {message}."))
 }
 
 /// A field, or the record itself.
@@ -315,11 +335,7 @@ fn periods(history: &[RunBrief]) -> (Vec<Period>, &'static str) {
     let mut periods: Vec<Period> = Vec::new();
     for run in history {
         let day = day(&run.begun_at);
-        let name = if by_day {
-            day.to_string()
-        } else {
-            week(day)
-        };
+        let name = if by_day { day.to_string() } else { week(day) };
         if periods.last().is_none_or(|last| last.name != name) {
             periods.push(Period {
                 name,
@@ -351,8 +367,19 @@ fn week(day: &str) -> String {
 
 fn over_time(report: &Report) -> Markup {
     let history = &report.history;
-    if history.is_empty() {
-        return html! {};
+    match history.len() {
+        0 => return html! {},
+        1 => {
+            return html! {
+                section {
+                    h2 { "Over time" }
+                    p.quiet {
+                        "It is the only live run from this table to this receiver that the journal has."
+                    }
+                }
+            };
+        }
+        _ => {}
     }
     let (periods, unit) = periods(history);
     let highest = periods
@@ -372,11 +399,12 @@ fn over_time(report: &Report) -> Markup {
     });
     let name = |period: Option<&Period>| period.map_or(String::new(), |p| p.name.clone());
     let (first, last) = (name(periods.first()), name(periods.last()));
-    let ends = if periods.len() > 1 {
-        (first, last)
-    } else {
-        (first, String::new())
-    };
+    let ends = (first, last);
+    let with_notes = history
+        .iter()
+        .rev()
+        .take(RUNS)
+        .any(|run| note(run).is_some());
     let unknown = history.iter().filter(|run| run.refused.is_none()).count();
     html! {
         section {
@@ -406,9 +434,14 @@ fn over_time(report: &Report) -> Markup {
                         "The last " (counted(history.len().min(RUNS) as u64, "live run", "live runs"))
                         " from this table to this receiver"
                     }
-                    thead { tr { th { "begun" } th.n { "sent" } th.n { "refused" } th.n { "exit code" } th { "ended" } } }
+                    thead {
+                        tr {
+                            th { "begun" } th.n { "sent" } th.n { "refused" } th.n { "exit code" }
+                            @if with_notes { th.note { "ended early" } }
+                        }
+                    }
                     tbody {
-                        @for run in history.iter().rev().take(RUNS) { (history_row(run)) }
+                        @for run in history.iter().rev().take(RUNS) { (history_row(run, with_notes)) }
                     }
                 }
             }
@@ -416,15 +449,20 @@ fn over_time(report: &Report) -> Markup {
     }
 }
 
-fn history_row(run: &RunBrief) -> Markup {
-    let ended = run
-        .ending
-        .as_deref()
-        .unwrap_or("has not ended, or was ended by force");
+/// How a run ended, where that was not as it should.
+fn note(run: &RunBrief) -> Option<&str> {
+    match (&run.ending, run.exit_code) {
+        (None, _) => Some("has not ended, or was ended by force"),
+        (Some(_), Some(0 | 1) | None) => None,
+        (Some(ending), Some(_)) => Some(ending),
+    }
+}
+
+fn history_row(run: &RunBrief, with_note: bool) -> Markup {
     let bad = |bad: bool| if bad { "n bad" } else { "n" };
     html! {
         tr {
-            th.when scope="row" { (moment(&run.begun_at)) }
+            th.when scope="row" { (minute(&run.begun_at)) }
             td.n { (number(run.accepted)) }
             td class=(bad(run.refused.unwrap_or(0) > 0)) {
                 @match run.refused { Some(refused) => (number(refused)), None => "not known" }
@@ -432,7 +470,7 @@ fn history_row(run: &RunBrief) -> Markup {
             td class=(bad(run.exit_code.unwrap_or(0) > 1)) {
                 @match run.exit_code { Some(code) => (code), None => "not known" }
             }
-            td { (ended) }
+            @if with_note { td.note { (note(run).unwrap_or_default()) } }
         }
     }
 }

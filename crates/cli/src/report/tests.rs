@@ -138,7 +138,11 @@ fn rows_are_named_by_their_ids_and_the_rest_is_counted() {
 
 #[test]
 fn many_runs_become_weeks_and_few_stay_days() {
-    let bars = |runs| html(&report(Some(run()), runs)).matches(" sent, ").count();
+    let bars = |runs| {
+        html(&report(Some(run()), runs))
+            .matches(" refused, in ")
+            .count()
+    };
     assert_eq!(bars(30), 30);
     assert_eq!(bars(400), 58, "400 days from a Wednesday");
     let page = html(&report(Some(run()), 400));

@@ -2,7 +2,7 @@
 
 use csc_sender_run::Mode;
 
-use super::page::place;
+use super::page::{example, meaning, place};
 use super::words::{counted, moment, number, size, time};
 use super::{Report, RunView};
 
@@ -94,10 +94,9 @@ fn run_lines(run: &RunView) -> Vec<String> {
             "Refused: {what}: {}",
             counted(refusal.rows, "row", "rows")
         ));
-        if !refusal.message.is_empty() {
-            lines.push(format!("  it {}", refusal.message));
-        }
-        lines.push(format!("  {}", refusal.advice));
+        lines.extend(meaning(refusal).map(|meaning| format!("  {meaning}")));
+        lines.extend(example(refusal).map(|example| format!("  {example}")));
+        lines.push(format!("  To do: {}", refusal.advice));
         let ids: Vec<String> = refusal
             .row_ids
             .iter()

@@ -49,6 +49,14 @@ pub fn moment(stamp: &str) -> String {
     }
 }
 
+/// The same to the minute.
+pub fn minute(stamp: &str) -> String {
+    match stamp.split_once('T') {
+        Some((day, time)) => format!("{day} {}", time.get(..5).unwrap_or(time)),
+        None => stamp.to_string(),
+    }
+}
+
 /// The day of such a stamp.
 pub fn day(stamp: &str) -> &str {
     stamp.split_once('T').map_or(stamp, |(day, _)| day)
@@ -74,6 +82,7 @@ mod tests {
             moment("2026-11-24T02:00:01.020Z"),
             "2026-11-24 02:00:01 UTC"
         );
+        assert_eq!(minute("2026-11-24T02:00:01.020Z"), "2026-11-24 02:00");
         assert_eq!(day("2026-11-24T02:00:01.020Z"), "2026-11-24");
     }
 }

@@ -31,7 +31,7 @@ pub fn sql_agent(task: &Task) -> Result<String, Unfit> {
         power_shell_loop(task)?
     );
     let comment: Vec<String> = [
-        "Run this in msdb as a member of sysadmin (or of SQLAgentOperatorRole with a proxy).",
+        "Run this as a member of sysadmin. Look at @command and @proxy below first.",
         "It can be run again: it brings the job up to date. SQL Server Express has no Agent.",
         "",
     ]

@@ -25,8 +25,13 @@ pub fn shell(text: &str) -> Result<String, Unfit> {
     Ok(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
-/// In a systemd unit's `ExecStart=`.
-pub fn exec_start(text: &str) -> Result<String, Unfit> {
+/// An argument in a systemd unit's `ExecStart=`, where a dollar sign begins a variable.
+pub fn exec_argument(text: &str) -> Result<String, Unfit> {
+    Ok(exec_program(text)?.replace('$', "$$"))
+}
+
+/// The program in a systemd unit's `ExecStart=`.
+pub fn exec_program(text: &str) -> Result<String, Unfit> {
     fits(text, "a systemd unit", &[])?;
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -35,11 +40,8 @@ pub fn exec_start(text: &str) -> Result<String, Unfit> {
                 quoted.push('\\');
                 quoted.push(c);
             }
-            // Specifiers and variables.
-            '%' | '$' => {
-                quoted.push(c);
-                quoted.push(c);
-            }
+            // It begins a specifier.
+            '%' => quoted.push_str("%%"),
             c => quoted.push(c),
         }
     }
@@ -47,9 +49,24 @@ pub fn exec_start(text: &str) -> Result<String, Unfit> {
     Ok(quoted)
 }
 
-/// A Unicode literal of T-SQL.
+/// A Unicode literal of T-SQL, in ASCII, whatever a console makes of other characters on
+/// their way.
 pub fn t_sql(text: &str) -> String {
-    format!("N'{}'", text.replace('\'', "''"))
+    let mut quoted = String::from("N'");
+    for c in text.chars() {
+        match c {
+            '\'' => quoted.push_str("''"),
+            c if c.is_ascii() => quoted.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(quoted, "' + NCHAR({unit}) + N'");
+                }
+            }
+        }
+    }
+    quoted.push('\'');
+    quoted
 }
 
 /// XML text in ASCII, whatever a console makes of other characters on their way.
@@ -105,17 +122,19 @@ mod tests {
         assert_eq!(power_shell("a\u{2019}b").unwrap(), "'a\u{2019}\u{2019}b'");
         assert_eq!(shell("it's").unwrap(), r"'it'\''s'");
         assert_eq!(
-            exec_start(r#"/a b/$x%y"\z"#).unwrap(),
+            exec_argument(r#"/a b/$x%y"\z"#).unwrap(),
             r#""/a b/$$x%%y\"\\z""#
         );
+        assert_eq!(exec_program("/a b/$x%y").unwrap(), r#""/a b/$x%%y""#);
         assert_eq!(t_sql("O'Neil"), "N'O''Neil'");
+        assert_eq!(t_sql("Söhne"), "N'S' + NCHAR(246) + N'hne'");
         assert_eq!(xml("<a & \"é\">"), "&lt;a &amp; &quot;&#233;&quot;&gt;");
     }
 
     #[test]
     fn what_cannot_be_written_is_refused() {
         assert_eq!(power_shell("a\"b").unwrap_err().what, "\"");
-        for quote in [power_shell, shell, exec_start] {
+        for quote in [power_shell, shell, exec_argument] {
             assert_eq!(quote("a\nb").unwrap_err().what, "a control character");
         }
     }

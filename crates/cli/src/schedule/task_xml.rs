@@ -90,7 +90,8 @@ pub fn task_scheduler(task: &Task) -> Result<String, Unfit> {
 }
 
 /// Runs the program, again where that helps, and leaves its exit code in
-/// `$LASTEXITCODE`.
+/// `$LASTEXITCODE`. There is none where the program is missing: PowerShell alone would
+/// make a success of that.
 pub fn power_shell_loop(task: &Task) -> Result<String, Unfit> {
     let mut command = format!("& {}", power_shell(&task.program)?);
     for argument in &task.arguments {
@@ -103,7 +104,8 @@ pub fn power_shell_loop(task: &Task) -> Result<String, Unfit> {
     }
     Ok(format!(
         "foreach ($try in 1..{TRIES}) {{ {command}; if ($try -eq {TRIES} -or \
-         $LASTEXITCODE -notin 3,4,5) {{ break }}; Start-Sleep -Seconds {} }}",
+         $LASTEXITCODE -notin 3,4,5) {{ break }}; Start-Sleep -Seconds {} }}; \
+         if ($null -eq $LASTEXITCODE) {{ exit 2 }}",
         MINUTES_BETWEEN * 60
     ))
 }
@@ -112,6 +114,13 @@ fn is_plain(argument: &str) -> bool {
     argument
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// A comment cannot name a character: one that is not ASCII is left open.
+fn ascii(line: &str) -> String {
+    line.chars()
+        .map(|c| if c.is_ascii() { c } else { '?' })
+        .collect()
 }
 
 fn comment(task: &Task) -> String {
@@ -136,7 +145,7 @@ fn comment(task: &Task) -> String {
     // Two hyphens would end the comment.
     let lines: Vec<String> = lines
         .iter()
-        .map(|line| xml(&line.replace("--", "- -")))
+        .map(|line| ascii(&line.replace("--", "- -")))
         .collect();
     lines.join("\n")
 }

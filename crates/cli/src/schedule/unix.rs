@@ -1,6 +1,6 @@
 //! systemd's timers, and cron.
 
-use super::quote::{exec_start, fits, shell};
+use super::quote::{exec_argument, exec_program, fits, shell};
 use super::{CODES, MINUTES_BETWEEN, NEEDS, TRIES, Task, Unfit};
 
 /// A service and its timer.
@@ -10,10 +10,10 @@ pub fn systemd(task: &Task) -> Result<String, Unfit> {
     fits(account, PLACE, &[(' ', "a blank")])?;
     fits(&task.folder, PLACE, &[])?;
     let unit = unit_name(&task.name);
-    let mut command = exec_start(&task.program)?;
+    let mut command = exec_program(&task.program)?;
     for argument in &task.arguments {
         command.push(' ');
-        command.push_str(&exec_start(argument)?);
+        command.push_str(&exec_argument(argument)?);
     }
     let comment = commented(
         &[
@@ -100,7 +100,10 @@ pub fn cron(task: &Task) -> Result<String, Unfit> {
         task.at.minute(),
         task.at.hour(),
         shell(&task.folder)?,
-        (1..=TRIES).map(|n| n.to_string()).collect::<Vec<_>>().join(" "),
+        (1..=TRIES)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join(" "),
         MINUTES_BETWEEN * 60,
     );
     // A % is a line break to cron.
