@@ -225,3 +225,66 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Message> {
             cannot(e)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::configuration::{ConfigArgs, World};
+    use crate::secret_store::SecretStores;
+
+    const SCRIPT: &str = "$la_code = '845'\n$client_secret = 'canary'\n$supplier_key = 'canary2'\n";
+
+    /// Imports the script with these stores. Gives what came of it and what was written.
+    fn import(secrets: SecretStores) -> (Outcome, String, Arc<SecretStores>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("api_payload_sender.ps1");
+        std::fs::write(&file, SCRIPT).unwrap();
+        let world = World {
+            environment: &|_| None,
+            working_dir: folder.path().to_path_buf(),
+            program_dir: None,
+            secrets: Arc::new(secrets),
+        };
+        let context = Context {
+            verbose: 0,
+            config: ConfigArgs::default(),
+            world: &world,
+        };
+        let output = folder.path().join("new.env");
+        let outcome = run(
+            &context,
+            &ImportArgs {
+                file,
+                output: output.clone(),
+                force: false,
+                keep_secrets_in: Some(KeepSecretsIn::Store),
+            },
+        );
+        let written = std::fs::read_to_string(output).unwrap();
+        (outcome, written, world.secrets)
+    }
+
+    #[test]
+    fn the_store_takes_the_secrets_and_the_file_does_not() {
+        let (outcome, written, stores) = import(SecretStores::in_memory(&[]));
+        assert!(outcome.is_ok());
+        assert!(written.contains("LA_CODE=845\n") && !written.contains("canary"));
+        assert!(written.contains("# CLIENT_SECRET is kept in the Secret Service.\n"));
+        let kept = stores.find("CLIENT_SECRET");
+        assert_eq!(kept.found[0].1.expose_secret(), "canary");
+    }
+
+    #[test]
+    fn a_locked_store_is_told_and_the_rest_is_written_all_the_same() {
+        let (outcome, written, _) = import(SecretStores::locked());
+        let faults = outcome.unwrap_err();
+        assert_eq!(faults.len(), 2);
+        assert!(faults.iter().all(|fault| fault.code() == 277));
+        assert!(written.contains("LA_CODE=845\n") && !written.contains("canary"));
+        assert!(!format!("{faults:?}").contains("canary"));
+    }
+}
