@@ -263,7 +263,8 @@ pub enum ScheduleCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scheduler {
     /// Windows Task Scheduler: XML for schtasks /create /xml
-    TaskScheduler,
+    #[value(name = "task-scheduler")]
+    Windows,
     /// SQL Server Agent: a job in T-SQL
     SqlAgent,
     /// systemd: a service and a timer
@@ -276,7 +277,7 @@ impl Default for Scheduler {
     /// The one that this machine has.
     fn default() -> Self {
         if cfg!(windows) {
-            Scheduler::TaskScheduler
+            Scheduler::Windows
         } else if cfg!(target_os = "linux") {
             Scheduler::Systemd
         } else {

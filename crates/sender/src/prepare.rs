@@ -172,7 +172,7 @@ pub(crate) fn prepare(
     ledger: Option<&Ledger>,
     options: &RunOptions,
 ) -> Result<Vec<Ready>, Message> {
-    let opened: Vec<Result<Opened, Option<Unfit>>> = rows
+    let opened: Vec<Result<Opened, Option<Box<Unfit>>>> = rows
         .into_iter()
         .map(|row| match pass {
             Pass::Records => open_record(row, options).map_err(Some),
@@ -216,7 +216,7 @@ pub(crate) fn prepare(
                     ),
                 }))
             }
-            Err(Some(unfit)) => Some(Ready::Unfit(unfit)),
+            Err(Some(unfit)) => Some(Ready::Unfit(*unfit)),
             // A deleted row whose child nobody can name.
             Err(None) => None,
         })
@@ -231,12 +231,14 @@ fn needs_resync(ready: &Ready) -> bool {
     }
 }
 
-fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
-    let unfit = |key, reason, words: String| Unfit {
-        key,
-        reason,
-        words,
-        findings: Vec::new(),
+fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit>> {
+    let unfit = |key, reason, words: String| {
+        Box::new(Unfit {
+            key,
+            reason,
+            words,
+            findings: Vec::new(),
+        })
     };
     if row
         .person_id
@@ -276,10 +278,12 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
         .as_ref()
         .and_then(|checks| checks.errors(&text))
     {
-        return Err(Unfit {
+        return Err(Box::new(Unfit {
+            key: row.key,
+            reason: Reason::BrokenRules,
+            words,
             findings,
-            ..unfit(row.key, Reason::BrokenRules, words)
-        });
+        }));
     }
     Ok(Opened {
         key: row.key,

@@ -14,7 +14,7 @@ pub fn run(context: &Context<'_>, command: &ScheduleCommand) -> Outcome {
     let ScheduleCommand::Print(args) = command;
     let task = task(context, args).map_err(|e| vec![e])?;
     let printed = match args.scheduler.unwrap_or_default() {
-        Scheduler::TaskScheduler => task_scheduler(&task),
+        Scheduler::Windows => task_scheduler(&task),
         Scheduler::SqlAgent => sql_agent(&task),
         Scheduler::Systemd => systemd(&task),
         Scheduler::Cron => cron(&task),

@@ -246,8 +246,8 @@ fn posts(run: &RunView) -> Markup {
         },
     });
     let ends = (
-        "first post".to_string(),
-        format!("last of {}", counted(total.posts, "post", "posts")),
+        "post 1".to_string(),
+        format!("post {}", number(total.posts)),
     );
     html! {
         section {

@@ -81,7 +81,7 @@ fn brief(n: u64) -> RunBrief {
         ending: Some(HOSTILE.into()),
         accepted: 1_000 + n,
         refused: (n != 3).then_some(n % 5),
-        exit_code: Some(u8::from(n % 5 > 0)),
+        exit_code: Some(u8::from(!n.is_multiple_of(5))),
     }
 }
 
