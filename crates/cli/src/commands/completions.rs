@@ -15,8 +15,14 @@ pub fn completions(shell: Shell) -> Outcome {
     let mut script = Vec::new();
     let mut command = without_hidden(&Arguments::command()).version(crate::version::LONG);
     clap_complete::generate(shell, &mut command, "csc-sender", &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash {
+        // clap_complete 4.6.11 has two names for a command whose program has a hyphen, so
+        // bash would find none.
+        script = script.replace("csc__subcmd__sender", "csc__sender");
+    }
     // A closed pipe (`| head`) is no failure of ours.
-    let _ = io::stdout().write_all(&script);
+    let _ = io::stdout().write_all(script.as_bytes());
     Ok(Exit::Done)
 }
 

@@ -71,9 +71,12 @@ pub fn run(context: &Context<'_>, args: &ImportArgs) -> Outcome {
     write(&args.output, &file, args.force).map_err(|e| vec![e])?;
     let names: Vec<&str> = written.iter().map(|(key, _)| key.name()).collect();
     console::result(&format!(
-        "Wrote {} with {} settings: {}.",
+        "Wrote {} with {}: {}.",
         args.output.display(),
-        names.len(),
+        match names.len() {
+            1 => "1 setting".to_string(),
+            n => format!("{n} settings"),
+        },
         names.join(", ")
     ));
     for line in told {
