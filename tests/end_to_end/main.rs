@@ -20,9 +20,11 @@ mod faulty;
 mod full_disk;
 mod gate;
 mod hostile;
+mod import;
 #[cfg(all(unix, feature = "kerberos"))]
 mod kerberos;
 mod kills;
+mod logs;
 mod outages;
 #[cfg(unix)]
 mod own_postgres;
@@ -32,10 +34,12 @@ mod printed;
 #[cfg(unix)]
 mod proxies;
 mod replies;
+mod reports;
 #[cfg(unix)]
 mod restarts;
 mod runs;
 mod safety_rules;
+mod scheduling;
 #[cfg(target_os = "linux")]
 mod secrets;
 mod sql_server;

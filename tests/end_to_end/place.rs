@@ -108,6 +108,20 @@ impl Place {
         self.running = self.runtime.block_on(again).unwrap();
     }
 
+    /// What the simulator says of itself, with the requests that it saw.
+    pub fn state(&self) -> serde_json::Value {
+        use std::io::Read;
+        let address = self.running.address();
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let request =
+            format!("GET /state HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).unwrap();
+        let (_, body) = reply.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
+    }
+
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
@@ -232,6 +246,7 @@ impl Place {
                 r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
                 "[UUID]",
             ),
+            (r"\d{8}T\d{6}Z-[0-9a-f]{8}", "[RUN]"),
             (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", "[TIME]"),
         ];
         patterns.iter().fold(text, |text, (pattern, with)| {
@@ -241,6 +256,12 @@ impl Place {
                 .into_owned()
         })
     }
+}
+
+/// The name of today's log: each day has a file of its own.
+pub fn todays(stem: &str, extension: &str) -> String {
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    format!("{stem}.{day}{extension}")
 }
 
 pub fn ran(output: Output) -> Ran {

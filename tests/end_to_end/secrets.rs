@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use csc_simulator::{CLIENT_SECRET, SUPPLIER_KEY};
 
-use crate::place::{Place, Ran, ran, until};
+use crate::place::{Place, Ran, ran, todays, until};
 
 /// A bus that has no Secret Service, and starts none.
 const BARE_BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -530,10 +530,11 @@ fn what_the_program_creates_is_for_its_owner_alone_whatever_the_umask() {
     );
     assert_eq!(ran.exit, 0, "{}", ran.both());
     assert!(!ran.stderr.contains("warning:"), "{}", ran.stderr);
+    let log = todays("run", ".log");
     for (name, expected) in [
         ("new/state", 0o700),
         ("new/state/journal.db", 0o600),
-        ("run.log", 0o600),
+        (log.as_str(), 0o600),
         ("demo/.env", 0o600),
         ("demo/children.db", 0o600),
         ("demo/state", 0o700),
@@ -549,12 +550,13 @@ fn files_that_others_may_read_are_told_with_the_command_that_mends_them() {
     place.write_env("STATE_DIR=state of mind\nLOG_FILE=it's a log");
     assert_eq!(place.live(&[]).exit, 0);
     std::fs::write(place.file("csc-sender.toml"), "max_retries = 2\n").unwrap();
+    let log = todays("it's a log", "");
     let exposed = [
         (".env", 0o644, 0o600),
         ("csc-sender.toml", 0o640, 0o600),
         ("state of mind", 0o755, 0o700),
         ("state of mind/journal.db", 0o666, 0o600),
-        ("it's a log", 0o620, 0o600),
+        (log.as_str(), 0o620, 0o600),
     ];
     for (name, open, _) in exposed {
         set_mode(&place.file(name), open);

@@ -153,7 +153,7 @@ fn a_run_starts_no_program_and_writes_to_its_own_files_only() {
     let place = Place::new(3, &["status=503,times=1"]);
     place.write_env("LOG_FILE=run.log");
     let folder = std::fs::canonicalize(place.folder.path()).unwrap();
-    let own = ["children.db", "state", "run.log"].map(|name| folder.join(name));
+    let own = ["children.db", "state", "run"].map(|name| folder.join(name));
     let is_own = |path: &str| {
         own.iter().any(|own| {
             Path::new(path).starts_with(own)

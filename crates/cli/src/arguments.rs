@@ -26,7 +26,7 @@ const CHECK_HELP: &str = "Nothing is changed. Exit code 1 where a probe says FAI
 
 /// csc-sender's arguments.
 #[derive(Parser)]
-#[command(name = "csc-sender", version, about = "Submits children's social care records to the DfE",
+#[command(name = "csc-sender", version = crate::version::LONG, about = "Submits children's social care records to the DfE",
           long_about = ABOUT, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Arguments {
     /// What to do.
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Say more: -v what is done, -vv every request (never a child's values)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+    /// Plain lines for screen readers and logs: no progress bar, no columns, no colour
+    #[arg(long, global = true)]
+    pub plain: bool,
     /// Where settings come from.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -77,6 +80,12 @@ pub enum Command {
     /// Show what left, when, to where, and what came back
     #[command(after_help = "Live runs only: a testing run sends nothing.")]
     Journal(JournalArgs),
+    /// Show a run, what came of it and what to do, in the terminal or as a web page
+    #[command(after_help = "Live runs only. send --report DIR also writes one of a testing run.")]
+    Report(ReportArgs),
+    /// Print the nightly run for a scheduler; nothing on this machine is changed
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// A receiver of our own on this machine, to try things out
     #[command(after_help = csc_simulator::fault_help())]
     Simulator(SimulatorArgs),
@@ -97,7 +106,7 @@ pub enum Command {
                             end in _anon only --status testing and error, after a yes."
     )]
     Reset(ResetArgs),
-    /// Look at the settings
+    /// Look at the settings, or take over those of the pilot
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Keep secrets in the system's own store
@@ -107,6 +116,17 @@ pub enum Command {
     /// Each account has a store of its own.
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Print what a shell needs to complete this program's commands
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write those of all commands into a folder
+    Man {
+        /// A folder that exists
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Whole records or deltas.
@@ -152,6 +172,9 @@ pub struct SendArgs {
     /// Let so many purges of deleted children pass, where their ceiling stops the run
     #[arg(long, value_name = "N")]
     pub allow_purges: Option<u64>,
+    /// Write a report of the run into this folder, as a web page
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dry_run", "test_record"])]
+    pub report: Option<PathBuf>,
 }
 
 /// The forms of a validation's report.
@@ -283,6 +306,115 @@ pub struct JournalArgs {
     pub format: JournalFormat,
 }
 
+/// `report`.
+#[derive(Args)]
+pub struct ReportArgs {
+    /// Write it as a web page that needs nothing else; a file of that name is replaced
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Which run, by its id; without it, the newest one
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// `schedule`.
+#[derive(Subcommand)]
+pub enum ScheduleCommand {
+    /// Print a nightly task: what it is, what its account needs, what exit codes mean to it
+    Print(SchedulePrintArgs),
+}
+
+/// The schedulers that a task is printed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scheduler {
+    /// Windows Task Scheduler: XML for schtasks /create /xml
+    #[value(name = "task-scheduler")]
+    Windows,
+    /// SQL Server Agent: a job in T-SQL
+    SqlAgent,
+    /// systemd: a service and a timer
+    Systemd,
+    /// cron: a line for a crontab
+    Cron,
+}
+
+impl Default for Scheduler {
+    /// The one that this machine has.
+    fn default() -> Self {
+        if cfg!(windows) {
+            Scheduler::Windows
+        } else if cfg!(target_os = "linux") {
+            Scheduler::Systemd
+        } else {
+            Scheduler::Cron
+        }
+    }
+}
+
+/// `schedule print`.
+#[derive(Args)]
+pub struct SchedulePrintArgs {
+    /// When it starts, in the machine's own time: after the staging SQL has ended
+    #[arg(long, value_name = "HH:MM", value_parser = time_of_day)]
+    pub at: jiff::civil::Time,
+    /// The scheduler; without it, this machine's own
+    #[arg(long = "for", value_enum, value_name = "SCHEDULER")]
+    pub scheduler: Option<Scheduler>,
+    /// The task's name
+    #[arg(long, value_name = "NAME", default_value = "csc-sender nightly")]
+    pub name: String,
+    /// The account that runs it (for sql-agent: the proxy)
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// The program, where it is not this one
+    #[arg(long, value_name = "PATH")]
+    pub program: Option<PathBuf>,
+    /// The folder that it starts in, where it is not this one; .env is looked for there
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Have each run write a report into this folder
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+}
+
+fn time_of_day(text: &str) -> Result<jiff::civil::Time, String> {
+    let wrong = || format!("{text:?} is no time of day: write e.g. 02:00 or 23:30");
+    let (hour, minute) = text.trim().split_once(':').ok_or_else(wrong)?;
+    let part = |part: &str| match part.len() {
+        1 | 2 if part.bytes().all(|b| b.is_ascii_digit()) => part.parse::<i8>().ok(),
+        _ => None,
+    };
+    let (hour, minute) = part(hour).zip(part(minute)).ok_or_else(wrong)?;
+    jiff::civil::Time::new(hour, minute, 0, 0).map_err(|_| wrong())
+}
+
+/// Where a secret goes that `config import` finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeepSecretsIn {
+    /// The system's own store
+    Store,
+    /// The .env that is written
+    Env,
+    /// Nowhere: they are left
+    No,
+}
+
+/// `config import`.
+#[derive(Args)]
+pub struct ImportArgs {
+    /// The pilot's api_payload_sender.ps1, filled in, or its .env
+    pub file: PathBuf,
+    /// The file that is written
+    #[arg(long, value_name = "FILE", default_value = ".env")]
+    pub output: PathBuf,
+    /// Replace that file where it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Where secrets go; without it you are asked, and where nobody can be asked they are left
+    #[arg(long, value_enum, value_name = "WHERE")]
+    pub keep_secrets_in: Option<KeepSecretsIn>,
+}
+
 /// `simulator`.
 #[derive(Args)]
 pub struct SimulatorArgs {
@@ -404,6 +536,8 @@ pub enum ConfigCommand {
     },
     /// Print a commented .env to fill in
     Template,
+    /// Write a .env from the pilot's PowerShell script, or from its .env
+    Import(ImportArgs),
 }
 
 /// `secret`.
@@ -469,6 +603,15 @@ mod tests {
         for exit in Exit::ALL {
             let line = format!("{:<5}{}", exit.code(), exit.meaning());
             assert!(EXIT_CODES.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_of_day_are_read() {
+        assert_eq!(time_of_day("02:00").unwrap().to_string(), "02:00:00");
+        assert_eq!(time_of_day("2:05").unwrap().to_string(), "02:05:00");
+        for wrong in ["", "2", "24:00", "02:60", "-1:00", "2pm", "02:00:00"] {
+            assert!(time_of_day(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,14 +1,18 @@
 //! One file per command.
 
 mod check;
+mod completions;
 mod config;
 mod deltas;
 mod demo;
 mod explain;
 mod fake;
+mod import;
 mod init;
 mod journal;
+mod report;
 mod reset;
+mod schedule;
 mod scramble;
 mod secret;
 mod send;
@@ -52,6 +56,8 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Init(args) => init::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Journal(args) => journal::run(&context, &args),
+        Command::Report(args) => report::run(&context, &args),
+        Command::Schedule(command) => schedule::run(&context, &command),
         Command::Simulator(args) => simulator::run(&context, &args),
         Command::Demo(args) => demo::run(&context, &args),
         Command::Fake(args) => fake::run(&context, &args),
@@ -59,6 +65,8 @@ pub fn run(arguments: Arguments, world: &World<'_>) -> Outcome {
         Command::Reset(args) => reset::run(&context, &args),
         Command::Config(command) => config::run(&context, &command),
         Command::Secret(command) => secret::run(&context, command),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man { dir } => completions::man(dir.as_deref()),
     }
 }
 
@@ -76,7 +84,7 @@ impl Context<'_> {
 
     fn start_log(&self, settings: &Settings) -> Result<(), Vec<Message>> {
         let verbose = if settings.debug { 2 } else { self.verbose };
-        logging::start(verbose, settings.log_file.as_deref()).map_err(|e| vec![e])?;
+        logging::start(verbose, settings.log_file.as_ref()).map_err(|e| vec![e])?;
         for warning in &settings.warnings {
             console::note(&format!("note: {warning}"));
         }
@@ -88,7 +96,7 @@ impl Context<'_> {
 /// Warns of files of ours that others on this machine may read.
 fn warn_of_exposed(settings: &Settings) {
     for warning in &settings.exposed {
-        console::note(&format!("warning: {warning}"));
+        console::warning(warning);
     }
 }
 

@@ -24,7 +24,7 @@ use crate::secret_store::{SecretStores, StoreKind};
 
 pub use args::ConfigArgs;
 pub use keys::{KEYS, Key};
-pub use settings::{Examined, Live, Need, Settings};
+pub use settings::{Examined, Live, Need, Settings, boolean};
 pub use show::template;
 
 pub use placeholder::is_placeholder;

@@ -4,10 +4,27 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use anstyle::{AnsiColor, Style};
 use csc_message::Message;
 use secrecy::SecretString;
+
+/// `--plain`.
+static PLAIN: AtomicBool = AtomicBool::new(false);
+
+/// Asks for plain lines from now on: no bar, no columns, no colour.
+pub fn plain(plain: bool) {
+    PLAIN.store(plain, Ordering::Relaxed);
+    if plain {
+        anstream::ColorChoice::Never.write_global();
+    }
+}
+
+/// Whether plain lines are asked for.
+pub fn is_plain() -> bool {
+    PLAIN.load(Ordering::Relaxed)
+}
 
 /// A line of the result.
 pub fn result(line: &str) {
@@ -23,12 +40,17 @@ pub fn note(line: &str) {
 /// The number of the first failure that was told; 0 where there was none.
 static FIRST_FAILURE: AtomicU16 = AtomicU16::new(0);
 
-/// A failure.
+/// A failure. Its code is red on a terminal that takes colour; anstream looks at where it
+/// goes, at `NO_COLOR` and at what the console can do.
 pub fn failure(message: &Message) {
-    let (ordering, code) = (Ordering::Relaxed, message.code());
+    let (ordering, number) = (Ordering::Relaxed, message.code());
     // Only the first one counts: a later exchange changes nothing.
-    let _ = FIRST_FAILURE.compare_exchange(0, code, ordering, ordering);
-    note(&message.to_string());
+    let _ = FIRST_FAILURE.compare_exchange(0, number, ordering, ordering);
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let text = message.to_string();
+    // The code: it stands first.
+    let (code, rest) = text.split_once(' ').unwrap_or((&text, ""));
+    let _ = writeln!(anstream::stderr(), "{red}{code}{red:#} {rest}");
     tracing::error!("{message}");
 }
 
@@ -41,14 +63,20 @@ pub fn point_to_explanation() {
     }
 }
 
+/// A warning of something that somebody should look at.
+pub fn warning(text: &str) {
+    let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into()));
+    let _ = writeln!(anstream::stderr(), "{yellow}warning:{yellow:#} {text}");
+}
+
 /// Whether a person can be asked.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Whether progress can be drawn.
+/// Whether progress can be drawn. A dumb terminal cannot go back in a line.
 pub fn can_draw() -> bool {
-    is_watched()
+    is_watched() && !is_plain() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Whether somebody may be looking at what is printed.

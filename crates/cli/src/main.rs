@@ -8,15 +8,19 @@ mod configuration;
 mod console;
 mod logging;
 mod panics;
+mod pilot;
 mod progress;
+mod report;
 mod safety;
+mod schedule;
 mod secret_store;
 mod steps;
 mod summary;
+mod version;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use csc_message::{Exit, Message};
 
 use crate::arguments::Arguments;
@@ -24,13 +28,25 @@ use crate::configuration::World;
 
 fn main() -> ExitCode {
     panics::install();
-    let arguments = Arguments::parse();
+    let arguments = arguments();
+    console::plain(arguments.plain);
     let exit = match commands::run(arguments, &World::real()) {
         Ok(exit) => exit,
         Err(messages) => fail(&messages),
     };
     console::point_to_explanation();
     ExitCode::from(exit.code())
+}
+
+/// The command line. Help and its faults are without colour too where that is asked for;
+/// otherwise `NO_COLOR` and where they go decide.
+fn arguments() -> Arguments {
+    let mut command = Arguments::command();
+    if std::env::args_os().any(|argument| argument == "--plain") {
+        command = command.color(ColorChoice::Never);
+    }
+    let matches = command.get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Tells every message. The first one's exit code stands for all of them.

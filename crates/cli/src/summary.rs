@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use csc_sender_run::{Failure, Mode, Preview, Reason, RowList, RunReport};
 use serde_json::{Value, json};
 
+use crate::logging;
+
 /// The summary as lines.
 pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
     let verb = match report.mode {
@@ -127,6 +129,7 @@ pub fn lines(report: &RunReport, place: &str, table: &str) -> Vec<String> {
 /// The summary as one JSON object.
 pub fn json(report: &RunReport, place: &str, endpoint: Option<&str>) -> Value {
     json!({
+        "run_id": logging::run_id(),
         "mode": report.mode.word(),
         "table": place,
         "endpoint": endpoint,

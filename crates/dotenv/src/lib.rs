@@ -71,6 +71,24 @@ pub fn decode(bytes: &[u8]) -> Option<String> {
     }
 }
 
+/// A line that [`read`] gives back as this name and value; `None` where there is none,
+/// since the value has a line break or another control character in it.
+pub fn line(name: &str, value: &str) -> Option<String> {
+    if value.chars().any(char::is_control) {
+        return None;
+    }
+    let plain = format!("{name}={value}");
+    let reads_back = |line: &str| assignment(line.trim()).is_ok_and(|(_, read)| read == value);
+    if reads_back(&plain) {
+        return Some(plain);
+    }
+    if !value.contains('\'') {
+        return Some(format!("{name}='{value}'"));
+    }
+    let escaped = value.replace('\\', r"\\").replace('"', "\\\"");
+    Some(format!("{name}=\"{escaped}\""))
+}
+
 fn assignment(line: &str) -> Result<(String, String), &'static str> {
     let line = match line.strip_prefix("export") {
         Some(rest) if rest.starts_with(char::is_whitespace) => rest.trim_start(),

@@ -14,6 +14,7 @@ use csc_staging::{
 };
 
 use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
+use crate::figures::Post;
 use crate::ledger::{Departed, Departure, Ledger, Settled, Settlement};
 use crate::pacing::Pacer;
 use crate::plan::{Form, FormKind, LeadsTo, Prepared, plan_again};
@@ -96,6 +97,7 @@ struct LastAnswer {
     what: String,
     status: Option<u16>,
     request_id: Option<String>,
+    post: Option<Post>,
 }
 
 impl LastAnswer {
@@ -105,6 +107,7 @@ impl LastAnswer {
             words: &self.what,
             status: self.status,
             request_id: self.request_id.as_deref(),
+            post: self.post,
         }
     }
 }
@@ -737,7 +740,7 @@ impl<'a> Delivery<'a> {
                     continue;
                 }
             };
-            self.note_answer(&answer);
+            self.note_answer(&answer, part);
             let status = answer.status;
             match answer.submitted {
                 Submitted::Accepted(receipts) => return Ok(Posted::Accepted(receipts)),
@@ -848,10 +851,17 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    pub(crate) fn note_answer(&mut self, answer: &Answer) {
+    pub(crate) fn note_answer(&mut self, answer: &Answer, part: &[Prepared]) {
         self.report.posts += 1;
         self.note_failure(answer);
+        let figure = Post {
+            bytes: body_length(part) as u64,
+            took: answer.took,
+            accepted: matches!(answer.submitted, Submitted::Accepted(_)),
+        };
+        self.report.figures.add(&figure);
         self.state.answered = LastAnswer {
+            post: Some(figure),
             what: in_our_words(&answer.submitted),
             status: answer.status,
             request_id: answer.request_id.clone(),

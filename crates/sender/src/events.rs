@@ -15,7 +15,10 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::Refusal;
+use crate::figures::Post;
 use crate::plan::FormKind;
+use crate::run_record::{self, RunCounts, Setting, millis};
 
 /// Tables of the events, in the file that also holds the ledger.
 pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS run (
@@ -64,7 +67,7 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS run (
      ) WITHOUT ROWID;
      CREATE INDEX IF NOT EXISTS ix_departure_row ON departure (row_id)";
 
-/// Who runs the program, as the journal names them.
+/// Who runs the program, and with which settings, as the journal names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Author {
     /// The account.
@@ -73,6 +76,8 @@ pub struct Author {
     pub host: String,
     /// The program with its version.
     pub program: String,
+    /// The settings in force, without secrets.
+    pub settings: Vec<Setting>,
 }
 
 /// A run, as the journal has it.
@@ -193,6 +198,18 @@ pub(crate) struct Answered<'a> {
     pub(crate) words: &'a str,
     pub(crate) status: Option<u16>,
     pub(crate) request_id: Option<&'a str>,
+    /// Its size and how long the answer took; `None` where nothing was posted.
+    pub(crate) post: Option<Post>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended<'a> {
+    /// In words.
+    pub(crate) ending: &'a str,
+    /// In numbers.
+    pub(crate) counts: &'a RunCounts,
+    /// What was refused, and why.
+    pub(crate) refusals: &'a [Refusal],
 }
 
 pub(crate) const ACCEPTED: &str = "accepted";
@@ -224,38 +241,44 @@ fn kind_word(kind: FormKind) -> &'static str {
     }
 }
 
-pub(crate) fn begin_run(connection: &Connection, run: &RunEntry) -> rusqlite::Result<()> {
-    connection
-        .execute(
-            "INSERT INTO run VALUES (?1, ?2, NULL, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            (
-                &run.run_id,
-                &run.begun_at,
-                &run.user,
-                &run.host,
-                run.process,
-                &run.program,
-                &run.payloads,
-                &run.place,
-                &run.endpoint,
-                &run.la_code,
-            ),
-        )
-        .map(|_| ())
+pub(crate) fn begin_run(
+    connection: &mut Connection,
+    run: &RunEntry,
+    settings: &[Setting],
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute(
+        "INSERT INTO run VALUES (?1, ?2, NULL, NULL, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        (
+            &run.run_id,
+            &run.begun_at,
+            &run.user,
+            &run.host,
+            run.process,
+            &run.program,
+            &run.payloads,
+            &run.place,
+            &run.endpoint,
+            &run.la_code,
+        ),
+    )?;
+    run_record::begin(&transaction, &run.run_id, settings)?;
+    transaction.commit()
 }
 
 pub(crate) fn end_run(
     connection: &mut Connection,
     run_id: &str,
-    ending: &str,
+    ended: &Ended<'_>,
     recorded: &[i64],
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     note_recorded(&transaction, run_id, recorded)?;
     transaction.execute(
         "UPDATE run SET ended_at = ?2, ending = ?3 WHERE run_id = ?1",
-        (run_id, now(), ending),
+        (run_id, now(), ended.ending),
     )?;
+    run_record::end(&transaction, run_id, ended.counts, ended.refusals)?;
     transaction.commit()
 }
 
@@ -311,7 +334,7 @@ pub(crate) fn answer(
     connection
         .prepare_cached(
             "UPDATE batch SET answered_at = ?2, answer = ?3, words = nullif(?4, ''), status = ?5,
-                 request_id = ?6 WHERE batch_id = ?1",
+                 request_id = ?6, bytes = ?7, took_ms = ?8 WHERE batch_id = ?1",
         )?
         .execute((
             batch,
@@ -320,6 +343,8 @@ pub(crate) fn answer(
             answered.words,
             answered.status,
             answered.request_id,
+            answered.post.map(|post| run_record::whole(post.bytes)),
+            answered.post.map(|post| millis(post.took)),
         ))
         .map(|_| ())
 }
@@ -468,14 +493,15 @@ pub(crate) fn prune(connection: &mut Connection, keep_days: u32) -> rusqlite::Re
         [],
     )?;
     transaction.execute("DROP TABLE old_run", [])?;
+    run_record::prune(&transaction)?;
     transaction.commit()?;
     Ok(pruned)
 }
 
-const RUN: &str = "run_id, begun_at, ended_at, ending, user, host, process, program, payloads, \
+pub(crate) const RUN: &str = "run_id, begun_at, ended_at, ending, user, host, process, program, payloads, \
                    place, endpoint, la_code";
 
-fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
+pub(crate) fn run_entry(row: &Row<'_>) -> rusqlite::Result<RunEntry> {
     Ok(RunEntry {
         run_id: row.get(0)?,
         begun_at: row.get(1)?,

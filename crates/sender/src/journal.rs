@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::events::{self, Asked, ReadFault, Reader, RunEntry};
 use crate::ledger::Ledger;
+use crate::run_record::{self, RunBrief, RunRecord};
 
 /// The file.
 pub struct Journal {
@@ -56,6 +57,7 @@ impl Journal {
             connection.set_prepared_statement_cache_capacity(32);
             connection.execute_batch(crate::ledger::SCHEMA)?;
             connection.execute_batch(events::SCHEMA)?;
+            run_record::migrate(&connection)?;
             connection.execute_batch(
                 "CREATE TABLE IF NOT EXISTS confirmed_endpoint (
                      endpoint     TEXT NOT NULL,
@@ -127,6 +129,17 @@ impl Journal {
                 "make room on the disk, or write to another place",
             ),
         })
+    }
+
+    /// What there is to report of a run: that of the id, or the newest one.
+    pub fn run_record(&self, run_id: Option<&str>) -> Result<Option<RunRecord>, Message> {
+        run_record::read(&self.connection(), run_id).map_err(|e| refused(&self.path, &e))
+    }
+
+    /// The runs from the same place to the same endpoint as this one, the oldest first: the
+    /// newest five hundred.
+    pub fn history(&self, run: &RunEntry) -> Result<Vec<RunBrief>, Message> {
+        run_record::history(&self.connection(), run).map_err(|e| refused(&self.path, &e))
     }
 
     /// Opens a journal to read what it knows, and changes nothing: for whoever may not

@@ -18,7 +18,7 @@ use jiff::civil::DateTime;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use crate::RunOptions;
-use crate::events::{self, Answered, Leaving, RunEntry, Unrecorded};
+use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded};
 use crate::journal::refused;
 use crate::plan::{FormKind, Payloads};
 
@@ -309,7 +309,7 @@ impl Ledger {
     }
 
     /// A run that begins now.
-    pub(crate) fn new_run(&self, options: &RunOptions, place: String) -> RunEntry {
+    fn new_run(&self, options: &RunOptions, place: String) -> RunEntry {
         RunEntry {
             run_id: options.run_id.clone(),
             begun_at: events::stamp(Timestamp::now()),
@@ -331,18 +331,19 @@ impl Ledger {
     }
 
     /// Writes down that a run of this authority to this endpoint begins.
-    pub(crate) fn begin_run(&self, run: &RunEntry) -> Result<(), Message> {
-        self.with(|connection| events::begin_run(connection, run))
+    pub(crate) fn begin_run(&self, options: &RunOptions, place: String) -> Result<(), Message> {
+        let run = self.new_run(options, place);
+        self.with(|connection| events::begin_run(connection, &run, &options.author.settings))
     }
 
     /// Writes down how a run ended, and which batches the table has since the last time.
     pub(crate) fn end_run(
         &self,
         run_id: &str,
-        ending: &str,
+        ended: &Ended<'_>,
         recorded: &[i64],
     ) -> Result<(), Message> {
-        self.with(|connection| events::end_run(connection, run_id, ending, recorded))
+        self.with(|connection| events::end_run(connection, run_id, ended, recorded))
     }
 
     /// Writes down that a batch is posted once more, since its answer was missing.

@@ -5,6 +5,7 @@
 
 mod deliver;
 mod events;
+mod figures;
 mod journal;
 mod ledger;
 mod options;
@@ -13,22 +14,27 @@ mod plan;
 mod prepare;
 mod reader;
 mod recording;
+mod refusals;
 mod report;
 mod retry;
 mod run;
+mod run_record;
 mod stop;
 mod together;
 mod validate;
 
 pub use events::{Asked, Author, BatchEntry, ReadFault, Reader, RowEntry, RunEntry};
+pub use figures::{Figure, Figures, Post};
 pub use journal::{Journal, Opened};
 pub use ledger::{Held, Ledger};
 pub use options::{Mode, RunOptions, new_run_id};
 pub use pacing::Gap;
 pub use plan::Payloads;
 pub use prepare::{Checks, Reason};
+pub use refusals::{Refusal, Refusals};
 pub use report::{Event, Failure, Preview, RowList, RunReport, Watch};
 pub use retry::{NextTry, RetryPolicy};
 pub use run::{PreparedDeltas, Run, send_one};
+pub use run_record::{EndedBy, RunBrief, RunCounts, RunRecord, Setting};
 pub use stop::{Stop, Stopper};
 pub use validate::validate;

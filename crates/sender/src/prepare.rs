@@ -1,7 +1,7 @@
 //! From staged rows to what is to be done for each, or the reason why a row cannot go.
 
 use csc_message::Message;
-use csc_payload::finding::Severity;
+use csc_payload::finding::{Finding, Severity};
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
 use csc_payload::{Essence, Record};
@@ -47,6 +47,35 @@ impl Reason {
             Reason::RetriesSpent => "no success until the retries were spent",
         }
     }
+
+    /// What to do, where the row itself breaks no payload rule.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Reason::BlankPerson => {
+                "Fill in person_id where the staging rows are made: nobody can tell whose record \
+                 this is."
+            }
+            Reason::BadPayload => {
+                "Look at how json_payload is made: it must be a JSON object with a la_child_id, and \
+                 must not say purge."
+            }
+            Reason::BrokenRules => "Run csc-sender validate: it says which rules, and where.",
+            Reason::RefusedByReceiver => {
+                "Read api_response of these rows: the receiver says there what it does not take."
+            }
+            Reason::TooLarge => {
+                "Look at what makes these records so large; ask the DfE what their receiver takes."
+            }
+            Reason::NothingTaken => "Run it again; if it lasts, give the request ids to the DfE.",
+            Reason::UnreadableReceipts => {
+                "The next run sends these again. If it lasts, give the request ids to the DfE."
+            }
+            Reason::RetriesSpent => {
+                "The next run sends these again. If it lasts, look at the network and at the failed \
+                 posts' request ids."
+            }
+        }
+    }
 }
 
 /// The payload rules that a record is held to before it goes.
@@ -73,20 +102,21 @@ impl Checks {
         }
     }
 
-    /// The errors in words for `api_response`; `None` where there are none. Findings
-    /// hold no values.
-    fn errors(&self, payload: &str) -> Option<String> {
+    /// The errors, and the same in words for `api_response`; `None` where there are none.
+    /// Findings hold no values.
+    fn errors(&self, payload: &str) -> Option<(Vec<Finding>, String)> {
         let checked = self.check(payload);
         if checked.errors() == 0 {
             return None;
         }
-        let errors: Vec<String> = checked
+        let errors: Vec<Finding> = checked
             .findings()
             .iter()
             .filter(|finding| finding.severity() == Severity::Error)
-            .map(ToString::to_string)
+            .cloned()
             .collect();
-        Some(format!("not sent: {}", errors.join("; ")))
+        let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Some((errors, format!("not sent: {}", words.join("; "))))
     }
 }
 
@@ -95,6 +125,8 @@ pub(crate) struct Unfit {
     pub(crate) key: RowKey,
     pub(crate) reason: Reason,
     pub(crate) words: String,
+    /// The payload rules that it breaks, where they are why.
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// A run goes over the table twice, and once more before that with `--resync`.
@@ -141,7 +173,7 @@ pub(crate) fn prepare(
     ledger: Option<&Ledger>,
     options: &RunOptions,
 ) -> Result<Vec<Ready>, Message> {
-    let opened: Vec<Result<Opened, Option<Unfit>>> = rows
+    let opened: Vec<Result<Opened, Option<Box<Unfit>>>> = rows
         .into_iter()
         .map(|row| match pass {
             Pass::Records => open_record(row, options).map_err(Some),
@@ -186,7 +218,7 @@ pub(crate) fn prepare(
                     ),
                 }))
             }
-            Err(Some(unfit)) => Some(Ready::Unfit(unfit)),
+            Err(Some(unfit)) => Some(Ready::Unfit(*unfit)),
             // A deleted row whose child nobody can name.
             Err(None) => None,
         })
@@ -201,8 +233,15 @@ fn needs_resync(ready: &Ready) -> bool {
     }
 }
 
-fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
-    let unfit = |key, reason, words: String| Unfit { key, reason, words };
+fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit>> {
+    let unfit = |key, reason, words: String| {
+        Box::new(Unfit {
+            key,
+            reason,
+            words,
+            findings: Vec::new(),
+        })
+    };
     if row
         .person_id
         .as_deref()
@@ -236,12 +275,17 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Unfit> {
             "not sent: the payload is a purge, and the row is not marked deleted".into(),
         ));
     }
-    if let Some(words) = options
+    if let Some((findings, words)) = options
         .checks
         .as_ref()
         .and_then(|checks| checks.errors(&text))
     {
-        return Err(unfit(row.key, Reason::BrokenRules, words));
+        return Err(Box::new(Unfit {
+            key: row.key,
+            reason: Reason::BrokenRules,
+            words,
+            findings,
+        }));
     }
     Ok(Opened {
         key: row.key,

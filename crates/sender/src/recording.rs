@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use csc_message::Message;
+use csc_payload::finding::Finding;
 use csc_staging::{Outcome, RowKey, RowResult, StoreError};
 use jiff::civil::DateTime;
 use tokio::task::JoinHandle;
@@ -28,7 +29,14 @@ pub(crate) enum Recording {
     /// Rows of which the receiver holds just what they say.
     Unchanged,
     /// Rows that cannot go or were refused, each for its reason.
-    Refused(BTreeMap<i64, Reason>),
+    Refused(BTreeMap<i64, Refusal>),
+}
+
+/// Why a row is refused.
+pub(crate) struct Refusal {
+    reason: Reason,
+    /// The payload rules that it breaks.
+    findings: Vec<Finding>,
 }
 
 /// Outcomes that the table is being told.
@@ -61,11 +69,7 @@ impl Delivery<'_> {
             return Ok(());
         }
         self.settle_accepted().await?;
-        let refused = unfit
-            .into_iter()
-            .map(|row| (row.key, row.reason, row.words))
-            .collect();
-        self.record_refused(refused).await
+        self.record_refusals(unfit).await
     }
 
     /// Records rows of which the receiver holds just what they say.
@@ -112,18 +116,34 @@ impl Delivery<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut reasons = BTreeMap::new();
+        let refused = rows.into_iter().map(|(key, reason, words)| Unfit {
+            key,
+            reason,
+            words,
+            findings: Vec::new(),
+        });
+        self.record_refusals(refused.collect()).await
+    }
+
+    async fn record_refusals(&mut self, rows: Vec<Unfit>) -> Result<(), End> {
+        let mut refusals = BTreeMap::new();
         let outcomes = rows
             .into_iter()
-            .map(|(key, reason, words)| {
-                reasons.insert(key.id(), reason);
+            .map(|row| {
+                let Unfit {
+                    key,
+                    reason,
+                    words,
+                    findings,
+                } = row;
+                refusals.insert(key.id(), Refusal { reason, findings });
                 Outcome {
                     key,
                     result: RowResult::Refused { reason: words },
                 }
             })
             .collect();
-        self.record(outcomes, Recording::Refused(reasons)).await
+        self.record(outcomes, Recording::Refused(refusals)).await
     }
 
     /// Begins to record outcomes, once those before are in the table.
@@ -191,11 +211,12 @@ impl Delivery<'_> {
                 self.report.purged += purges;
             }
             Recording::Unchanged => self.report.unchanged += recorded.len() as u64,
-            Recording::Refused(reasons) => {
+            Recording::Refused(refusals) => {
                 for id in recorded {
-                    if let Some(reason) = reasons.get(&id) {
+                    if let Some(Refusal { reason, findings }) = refusals.get(&id) {
                         tracing::warn!(row = id, "refused: {}", reason.words());
                         self.report.refused.entry(*reason).or_default().add(id);
+                        self.report.refusals.add(id, *reason, findings);
                     }
                 }
             }

@@ -7,9 +7,11 @@ use csc_message::{Exit, Message};
 use csc_payload::Record;
 use csc_receiver::body_of;
 
+use crate::figures::Figures;
 use crate::plan::FormKind;
 use crate::prepare::Pass;
 use crate::reader::Batch;
+use crate::refusals::Refusals;
 use crate::{Mode, Reason};
 
 /// What happens while a run goes. No event holds anything of a child.
@@ -160,6 +162,8 @@ pub struct RunReport {
     pub nothing_held: RowList,
     /// Rows recorded as `error`, by reason.
     pub refused: BTreeMap<Reason, RowList>,
+    /// The same by payload rule and field, with what to do.
+    pub refusals: Refusals,
     /// Rows that changed while they were under way: they keep what they have now and
     /// go with the next run.
     pub changed: RowList,
@@ -173,6 +177,8 @@ pub struct RunReport {
     pub caught_up: RowList,
     /// Posts, retries counted in.
     pub posts: u64,
+    /// Sizes and latencies of the posts.
+    pub figures: Figures,
     /// The posts that failed: the first hundred.
     pub failures: Vec<Failure>,
     /// From the first look at the table to the end.
@@ -196,11 +202,13 @@ impl RunReport {
             may_leave_remains: RowList::default(),
             nothing_held: RowList::default(),
             refused: BTreeMap::new(),
+            refusals: Refusals::default(),
             changed: RowList::default(),
             unrecorded: RowList::default(),
             sent_again: RowList::default(),
             caught_up: RowList::default(),
             posts: 0,
+            figures: Figures::default(),
             failures: Vec::new(),
             took: Duration::ZERO,
             interrupted: false,

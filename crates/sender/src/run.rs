@@ -9,13 +9,13 @@ use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
 use csc_staging::{Present, RowKey, Selection, StagingStore, Superseded};
 
 use crate::deliver::{Delivery, End, State, no_way_through};
-use crate::events::{ACCEPTED, Answered, UNKNOWN};
+use crate::events::{ACCEPTED, Answered, Ended, UNKNOWN};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
 use crate::prepare::Pass;
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
-use crate::{Mode, RunOptions, Stop, reader};
+use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
 
 /// What a run works with.
 #[derive(Clone)]
@@ -69,11 +69,16 @@ impl Run {
             Err(End::Because(message)) => report.ended_by = Some(message),
         }
         report.took = begun.elapsed();
-        if let (Mode::Live, Some(ledger)) = (self.options.mode, &self.ledger)
-            && let Err(message) = ledger.end_run(&self.options.run_id, &ending(&report), &recorded)
-        {
-            // What ended the run before goes before what kept it from being written down.
-            report.ended_by.get_or_insert(message);
+        if let (Mode::Live, Some(ledger)) = (self.options.mode, &self.ledger) {
+            let ended = Ended {
+                ending: &ending(&report),
+                counts: &RunCounts::from(&report),
+                refusals: &report.refusals.ranked(),
+            };
+            if let Err(message) = ledger.end_run(&self.options.run_id, &ended, &recorded) {
+                // What ended the run before goes before what kept it from being written down.
+                report.ended_by.get_or_insert(message);
+            }
         }
         report
     }
@@ -173,7 +178,7 @@ impl Run {
         let (Mode::Live, Some(ledger)) = (self.options.mode, &self.ledger) else {
             return Ok(());
         };
-        ledger.begin_run(&ledger.new_run(&self.options, self.store.place()))
+        ledger.begin_run(&self.options, self.store.place())
     }
 
     async fn deliver_all(
@@ -388,7 +393,8 @@ pub async fn send_one(
     let Some(ledger) = ledger.filter(|_| options.mode == Mode::Live) else {
         return post_one(client, record).await;
     };
-    ledger.begin_run(&ledger.new_run(options, NO_TABLE.to_string()))?;
+    let begun = Instant::now();
+    ledger.begin_run(options, NO_TABLE.to_string())?;
     let batch = ledger.depart_alone(&options.run_id, record.text())?;
     let sent = post_one(client, record).await;
     let (answer, words, receipt) = match &sent {
@@ -400,10 +406,29 @@ pub async fn send_one(
         words: &words,
         status: None,
         request_id: None,
+        post: None,
     };
     ledger.settle_alone(batch, &answered, receipt)?;
     let recorded: &[i64] = if sent.is_ok() { &[batch] } else { &[] };
-    ledger.end_run(&options.run_id, answer, recorded)?;
+    let counts = RunCounts {
+        eligible: 1,
+        accepted: u64::from(sent.is_ok()),
+        not_reached: u64::from(sent.is_err()),
+        posts: 1,
+        took: begun.elapsed(),
+        exit_code: match &sent {
+            Ok(_) => 0,
+            Err(message) => message.exit().code(),
+        },
+        ended_by: sent.as_ref().err().map(EndedBy::from),
+        ..RunCounts::default()
+    };
+    let ended = Ended {
+        ending: answer,
+        counts: &counts,
+        refusals: &[],
+    };
+    ledger.end_run(&options.run_id, &ended, recorded)?;
     sent
 }
 

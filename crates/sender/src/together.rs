@@ -113,7 +113,7 @@ impl Delivery<'_> {
         let Ok(answer) = answer else {
             return self.settle_not_accepted(&mut part, false);
         };
-        self.note_answer(&answer);
+        self.note_answer(&answer, &part);
         let Answer { submitted, .. } = answer;
         let in_doubt = match submitted {
             Submitted::Accepted(receipts) => {

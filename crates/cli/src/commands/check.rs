@@ -38,7 +38,7 @@ pub fn run(context: &Context<'_>, part: CheckPart, how: &CheckHow) -> Outcome {
     } else {
         context.verbose
     };
-    let log = logging::start(verbose, basic.settings.log_file.as_deref()).err();
+    let log = logging::start(verbose, basic.settings.log_file.as_ref()).err();
     if !matches!(part, CheckPart::Config | CheckPart::All) {
         warn_of_exposed(&basic.settings);
     }

@@ -1,8 +1,8 @@
-//! `config show` and `config template`.
+//! `config show` and `config template`; `config import` has a file of its own.
 
 use csc_message::Exit;
 
-use super::{Context, Outcome, warn_of_exposed};
+use super::{Context, Outcome, import, warn_of_exposed};
 use crate::arguments::ConfigCommand;
 use crate::configuration::{Need, template};
 use crate::console;
@@ -13,12 +13,17 @@ pub fn run(context: &Context<'_>, command: &ConfigCommand) -> Outcome {
             console::result(template().trim_end());
             Ok(Exit::Done)
         }
+        ConfigCommand::Import(args) => import::run(context, args),
         ConfigCommand::Show { json } => {
             let config = context.load();
             if *json {
                 console::result(&format!("{:#}", config.show_json()));
             } else {
-                console::result(config.show().trim_end());
+                let shown = match console::is_plain() {
+                    true => config.show_plain(),
+                    false => config.show(),
+                };
+                console::result(shown.trim_end());
                 for note in config.notes() {
                     console::note(&format!("note: {note}"));
                 }

@@ -122,7 +122,10 @@ fn list(context: &Context<'_>) -> Outcome {
             (None, []) => "not set".to_string(),
             (None, _) => "not found".to_string(),
         };
-        console::result(&format!("{:<22} {state}", key.name()));
+        console::result(&match console::is_plain() {
+            true => format!("{}: {state}", key.name()),
+            false => format!("{:<22} {state}", key.name()),
+        });
         if answer.found.is_empty() && !answer.faults.is_empty() {
             faults = answer.faults;
         }

@@ -11,16 +11,17 @@ use csc_payload::schema::Schema;
 use csc_receiver::{Client, ClientOptions, CurlTransport, Receipt, Transport};
 use csc_sender_run::{
     Author, Checks, Gap, Journal, Ledger, Mode, Opened, Payloads, RetryPolicy, Run, RunOptions,
-    new_run_id, send_one,
+    send_one,
 };
 use csc_simulator::{InProcess, Simulator};
 
+use super::report::ReportFile;
 use super::{Context, Outcome, block_on, no_threads, open_store, stop_on_interrupt};
 use crate::arguments::{PayloadMode, SendArgs};
 use crate::configuration::{Live, Need, Settings};
 use crate::progress::Progress;
 use crate::safety::{self, Children, EndpointKind, Intent};
-use crate::{console, summary};
+use crate::{console, logging, summary};
 
 pub fn run(context: &Context<'_>, args: &SendArgs) -> Outcome {
     let mut config_args = context.config.clone();
@@ -92,6 +93,10 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     }
     confirm(&settings, journal.as_ref(), args)?;
     let client = client(&settings)?;
+    let report_file = match &args.report {
+        Some(folder) => Some(ReportFile::create(folder, run.options.mode).map_err(|e| vec![e])?),
+        None => None,
+    };
     let mut progress = Progress::new();
     let mut report = run.send(&client, stop_on_interrupt(), &mut progress).await;
     report.ended_by = report
@@ -111,6 +116,17 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     }
     if let (true, Exit::Done, Some(journal)) = (settings.live.is_some(), report.exit(), &journal) {
         journal.note_good_run(&place).map_err(|e| vec![e])?;
+    }
+    if let Some(file) = report_file {
+        let deltas = run.options.payloads == Payloads::Deltas;
+        if let Err(message) = file.write(&settings, &place, deltas, &report) {
+            console::failure(&message);
+            // What came of the run itself goes before what came of its report.
+            return Ok(match report.exit() {
+                Exit::Done => message.exit(),
+                exit => exit,
+            });
+        }
     }
     Ok(report.exit())
 }
@@ -402,18 +418,18 @@ pub fn options(settings: &Settings, args: &SendArgs) -> Result<RunOptions, Vec<M
             base: settings.retry_base,
             max_wait: settings.max_wait,
         },
-        run_id: new_run_id(),
+        run_id: logging::run_id().to_string(),
         // Looking up an account may open a socket of the system's own (nscd): not where
         // there is no journal to name anybody in.
         author: match &settings.live {
-            Some(_) if !args.dry_run => author(),
+            Some(_) if !args.dry_run => author(settings),
             Some(_) | None => Author::default(),
         },
     })
 }
 
-/// Who runs this program, and where.
-fn author() -> Author {
+/// Who runs this program, where, and with which settings.
+pub fn author(settings: &Settings) -> Author {
     let user = whoami::username().unwrap_or_else(|_| "an unknown account".to_string());
     // A Windows account is known by its domain too.
     let user = match std::env::var("USERDOMAIN") {
@@ -423,7 +439,15 @@ fn author() -> Author {
     Author {
         user,
         host: whoami::hostname().unwrap_or_else(|_| "an unknown machine".to_string()),
-        program: concat!("csc-sender ", env!("CARGO_PKG_VERSION")).to_string(),
+        program: concat!(
+            "csc-sender ",
+            env!("CARGO_PKG_VERSION"),
+            " (commit ",
+            env!("CSC_SENDER_COMMIT"),
+            ")"
+        )
+        .to_string(),
+        settings: settings.shown.clone(),
     }
 }
 
@@ -484,6 +508,11 @@ fn say_ways(settings: &Settings, live: &Live) {
     }
 }
 
+/// USER_AGENT with the run's id, so that the DfE can tell which run a request was of.
+pub fn user_agent(settings: &Settings) -> String {
+    format!("{} (run {})", settings.user_agent, logging::run_id())
+}
+
 /// The receiver: the DfE's in live mode, else one that is simulated in this process.
 pub fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
     let la_code = settings
@@ -504,7 +533,7 @@ pub fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
                 scope: live.scope.clone(),
                 supplier_key: live.supplier_key.clone(),
                 supplier_key_secondary: live.supplier_key_secondary.clone(),
-                user_agent: settings.user_agent.clone(),
+                user_agent: user_agent(settings),
                 timeout: settings.api_timeout,
             };
             (Arc::new(transport), options)
@@ -523,7 +552,7 @@ pub fn client(settings: &Settings) -> Result<Client, Vec<Message>> {
                 scope: csc_simulator::SCOPE.to_string(),
                 supplier_key: csc_simulator::SUPPLIER_KEY.to_string().into(),
                 supplier_key_secondary: None,
-                user_agent: settings.user_agent.clone(),
+                user_agent: user_agent(settings),
                 timeout: settings.api_timeout,
             };
             (Arc::new(InProcess::new(simulator)), options)

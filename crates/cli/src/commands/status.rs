@@ -110,28 +110,44 @@ fn shown(at: Timestamp) -> String {
 
 fn lines(place: &str, summary: &TableSummary, last_good: Option<Timestamp>) -> Vec<String> {
     let mut lines = vec![place.to_string()];
-    lines.push(format!(
-        "  {:<18} {:<12} {:>9}",
-        "submission_status", "row_state", "rows"
-    ));
-    for (status, state, count) in &summary.counts {
-        lines.push(format!("  {status:<18} {state:<12} {count:>9}"));
+    if console::is_plain() {
+        for (status, state, count) in &summary.counts {
+            lines.push(format!(
+                "rows with submission_status {status} and row_state {state}: {count}"
+            ));
+        }
+    } else {
+        lines.push(format!(
+            "  {:<18} {:<12} {:>9}",
+            "submission_status", "row_state", "rows"
+        ));
+        for (status, state, count) in &summary.counts {
+            lines.push(format!("  {status:<18} {state:<12} {count:>9}"));
+        }
     }
     if summary.counts.is_empty() {
         lines.push("  the table is empty".into());
     }
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+    // One below the other, unless plain lines are asked for.
+    let label = |words: &str| match console::is_plain() {
+        true => format!("{words} "),
+        false => format!("{words:<27}"),
+    };
     lines.push(format!("eligible for the next run: {}", summary.eligible));
     lines.push(format!(
-        "oldest pending:            {}",
+        "{}{}",
+        label("oldest pending:"),
         or_none(&summary.oldest_pending)
     ));
     lines.push(format!(
-        "last submission:           {}",
+        "{}{}",
+        label("last submission:"),
         or_none(&summary.last_submission)
     ));
     lines.push(format!(
-        "last good run:             {}",
+        "{}{}",
+        label("last good run:"),
         or_none(&last_good.map(shown))
     ));
     lines.push(format!(

@@ -48,6 +48,9 @@ pub enum Key {
     Journal,
     JournalKeepDays,
     LogFile,
+    LogFormat,
+    LogRotation,
+    LogKeep,
     Debug,
 }
 
@@ -430,7 +433,31 @@ pub static KEYS: &[KeyInfo] = &[
         &[],
         HERE,
         "",
-        "log file; row ids only, never a child's values",
+        "log file; row ids only, never a child's values; its day is put into its name",
+    ),
+    info(
+        Key::LogFormat,
+        "LOG_FORMAT",
+        &[],
+        HERE,
+        "text",
+        "text for people, json for an object on each line",
+    ),
+    info(
+        Key::LogRotation,
+        "LOG_ROTATION",
+        &[],
+        HERE,
+        "daily",
+        "daily: a file for each day; never: one file that grows",
+    ),
+    info(
+        Key::LogKeep,
+        "LOG_KEEP",
+        &[],
+        HERE,
+        "30",
+        "days whose log files are kept; 0 keeps all",
     ),
     info(Key::Debug, "DEBUG", &[], HERE, "false", "true: as -vv"),
 ];

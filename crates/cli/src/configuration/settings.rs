@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use csc_message::Message;
 use csc_receiver::NetworkOptions;
+use csc_sender_run::Setting;
 use csc_staging::TableName;
 use csc_staging::connection::ConnectionTarget;
 use secrecy::SecretString;
@@ -15,6 +16,7 @@ use url::Url;
 use super::shown::open_text;
 use super::stored::Stored;
 use super::{Config, Found, Key, exposed, is_placeholder};
+use crate::logging::{LogFile, LogFormat};
 use crate::safety::EndpointKind;
 
 /// An authority's three digits, as a text: leading zeros stay.
@@ -140,14 +142,16 @@ pub struct Settings {
     pub journal: PathBuf,
     /// JOURNAL_KEEP_DAYS; `None` keeps all.
     pub journal_keep_days: Option<u32>,
-    /// LOG_FILE.
-    pub log_file: Option<PathBuf>,
+    /// LOG_FILE with LOG_FORMAT, LOG_ROTATION and LOG_KEEP.
+    pub log_file: Option<LogFile>,
     /// DEBUG.
     pub debug: bool,
     /// What a person should know of the connection string, and that is no fault.
     pub warnings: Vec<String>,
     /// Files of the program's that others on this machine may read.
     pub exposed: Vec<String>,
+    /// The settings in force, as they may be shown.
+    pub shown: Vec<Setting>,
 }
 
 /// The words for yes and no that people write, PowerShell's among them.
@@ -204,11 +208,11 @@ impl Config {
         let journal = read
             .path(Key::Journal)
             .unwrap_or_else(|| state_dir.join("journal.db"));
-        let log_file = read.path(Key::LogFile);
+        let log_file = read.log_file();
         let mut exposed = self.exposed.clone();
         exposed.extend(exposed::state_folder(&state_dir));
         exposed.extend(exposed::journal(&journal));
-        exposed.extend(log_file.as_deref().and_then(exposed::log));
+        exposed.extend(log_file.as_ref().and_then(|log| exposed::log(&log.today())));
         let settings = Settings {
             live,
             endpoint,
@@ -253,6 +257,7 @@ impl Config {
             debug: read.boolean(Key::Debug, false),
             warnings: std::mem::take(&mut read.warnings),
             exposed,
+            shown: self.in_force(),
         };
         Examined {
             settings,
@@ -418,6 +423,36 @@ impl Read<'_> {
                 default
             }
         }
+    }
+
+    /// Each is read, so that all faults are told.
+    fn log_file(&mut self) -> Option<LogFile> {
+        let json = self.one_of(Key::LogFormat, ["text", "json"]) == 1;
+        let daily = self.one_of(Key::LogRotation, ["daily", "never"]) == 0;
+        let keep = self.number(Key::LogKeep, 30, 0..=36_500) as usize;
+        Some(LogFile {
+            path: self.path(Key::LogFile)?,
+            format: if json {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            daily,
+            keep,
+        })
+    }
+
+    /// Which of two words it is; the first one is the default.
+    fn one_of(&mut self, key: Key, words: [&str; 2]) -> usize {
+        let Some(found) = self.config.value(key) else {
+            return 0;
+        };
+        let is = |word: &&str| word.eq_ignore_ascii_case(found.value.trim());
+        words.iter().position(is).unwrap_or_else(|| {
+            let why = format!("only {} and {} are understood", words[0], words[1]);
+            self.wrong(key, found, why);
+            0
+        })
     }
 
     fn endpoint_kind(&mut self) -> Option<EndpointKind> {

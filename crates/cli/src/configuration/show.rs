@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use csc_sender_run::Setting;
 use serde_json::{Value, json};
 
+use super::keys::KeyInfo;
 use super::stored::Stored;
 use super::{Config, Found, KEYS, Key};
 
@@ -52,6 +54,41 @@ impl Config {
         out
     }
 
+    /// The same without columns: each setting is a sentence on a line.
+    pub fn show_plain(&self) -> String {
+        let mut out = String::new();
+        for info in KEYS {
+            let found = self.in_order(info.key);
+            // Writing to a String cannot fail.
+            let _ = match found.first() {
+                Some(first) => write!(
+                    out,
+                    "{} is {}, from {}",
+                    info.name,
+                    self.shown(info.key, first),
+                    first.source
+                ),
+                None => write!(out, "{} is {}", info.name, self.default_words(info.key)),
+            };
+            for weaker in found.iter().skip(1) {
+                let _ = write!(
+                    out,
+                    "; overrides {} from {}",
+                    self.shown(info.key, weaker),
+                    weaker.source
+                );
+            }
+            if let Some(why) = self.not_looked_up(info.key) {
+                let _ = write!(out, "; the system's store could not be asked: {why}");
+            }
+            out.push('\n');
+        }
+        for (key, host, route) in self.routes() {
+            let _ = writeln!(out, "On the way to {}, {host}: {route}", key.name());
+        }
+        out
+    }
+
     /// The same as JSON.
     pub fn show_json(&self) -> Value {
         let entry = |key: Key, found: &Found| json!({ "value": self.shown(key, found), "source": found.source.to_string() });
@@ -79,6 +116,28 @@ impl Config {
             )])
             .collect::<serde_json::Map<_, _>>()
             .into()
+    }
+
+    /// The settings in force, for a report and the journal. The system's store is not
+    /// asked once more.
+    pub fn in_force(&self) -> Vec<Setting> {
+        let of = |info: &KeyInfo| {
+            let key = info.key;
+            let found = self.given(key).or_else(|| match self.looked_up(key)? {
+                Stored::Kept(found) => Some(found),
+                Stored::Absent | Stored::Unknown(_) => None,
+            });
+            let (value, source) = match found {
+                Some(found) => (self.shown_unasked(key, found), found.source.to_string()),
+                None => (default_of(key)?.to_string(), "the default".to_string()),
+            };
+            Some(Setting {
+                name: info.name.to_string(),
+                value,
+                source,
+            })
+        };
+        KEYS.iter().filter_map(of).collect()
     }
 
     /// A setting's values, the one in force first. The system's store is asked for a
@@ -129,6 +188,9 @@ fn default_of(key: Key) -> Option<&'static str> {
         | Key::RetryBaseMs
         | Key::MaxWait
         | Key::JournalKeepDays
+        | Key::LogFormat
+        | Key::LogRotation
+        | Key::LogKeep
         | Key::ProxyAuth
         | Key::Debug => Some(key.info().example),
         Key::UserAgent => Some(concat!("csc-sender/", env!("CARGO_PKG_VERSION"))),

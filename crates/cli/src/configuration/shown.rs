@@ -48,6 +48,21 @@ fn without_credentials(proxy: &str) -> String {
 impl Config {
     /// A value as it may be shown.
     pub(super) fn shown(&self, key: Key, found: &Found) -> String {
+        self.shown_with(key, found, || self.logon())
+    }
+
+    /// The same, without asking the system's store for a password that a connection string
+    /// leaves open.
+    pub(super) fn shown_unasked(&self, key: Key, found: &Found) -> String {
+        self.shown_with(key, found, || {
+            let mut logon = self.given_logon();
+            // What it is does not matter: it is not shown.
+            logon.password.get_or_insert_with(|| "-".into());
+            logon
+        })
+    }
+
+    fn shown_with(&self, key: Key, found: &Found, logon: impl FnOnce() -> Logon) -> String {
         let value = found.value.trim();
         if value.is_empty() {
             return "(empty)".to_string();
@@ -57,7 +72,7 @@ impl Config {
         }
         if key == Key::DbConnectionString {
             // What is not understood may hold a password anywhere.
-            return parse_with(value, &self.logon()).map_or_else(
+            return parse_with(value, &logon()).map_or_else(
                 |_| "(not understood, so not shown)".to_string(),
                 |parsed| parsed.target.redacted(),
             );

@@ -26,6 +26,11 @@ impl Config {
         }
     }
 
+    /// What it said, where it was asked already.
+    pub(super) fn looked_up(&self, key: Key) -> Option<&Stored> {
+        self.stored.get(&key).and_then(|cell| cell.get())
+    }
+
     fn look_up(&self, key: Key) -> Stored {
         let mut answer = self.secrets.find(key.name());
         match answer.found.pop() {
