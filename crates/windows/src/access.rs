@@ -3,8 +3,8 @@
 //! The rule is that of mode bits on Unix: a file of ours is for the account that runs the
 //! program. SYSTEM and the administrators do not count, nor does the owner: they get at
 //! it whatever the list says. A single account that somebody has let in by name, such as
-//! that of the scheduled task, is no accident; a group is, and so is whatever came down
-//! from the folder above.
+//! that of the scheduled task, is no accident; a group is, and so is whoever Windows
+//! cannot tell.
 
 use std::path::Path;
 
@@ -177,11 +177,10 @@ impl AccessList {
                     .filter(|(who, _)| *who == sid || *who == EVERYONE)
                     .fold(entry.mask, |mask, (_, kept)| mask & !kept),
             };
-            let let_in_by_name = entry.account.kind == AccountKind::Single && !entry.inherited;
             if sid == us.sid
                 || sid == self.owner.sid
                 || entry.account.has_it_anyway()
-                || let_in_by_name
+                || entry.account.kind == AccountKind::Single
                 || mask & (READS | CHANGES) == 0
             {
                 continue;
@@ -205,27 +204,38 @@ impl AccessList {
         others
     }
 
-    /// The command that leaves these paths to `us`, the owner, SYSTEM and the
-    /// administrators, and to whom somebody has let in by name. Groups are given by their
-    /// identifiers: their names are another language's on another Windows.
+    /// The command that leaves a path to `us`, the owner, SYSTEM, the administrators and
+    /// whom somebody has let in by name, and takes it from the others. Groups are given by
+    /// their identifiers: their names are another language's on another Windows.
     pub fn mend(&self, us: &Account, others: &[Other], target: Target, path: &Path) -> String {
-        let rights = match target {
-            Target::File => ":F",
-            Target::Folder => ":(OI)(CI)F",
+        let handed_down = match target {
+            Target::File => "",
+            Target::Folder => "(OI)(CI)",
         };
-        let mut keep = vec![written(us)];
+        let mut grants: Vec<(String, &str)> = vec![(written(us), "F")];
         if self.owner.sid != us.sid && !self.owner.has_it_anyway() {
-            keep.push(written(&self.owner));
+            grants.push((written(&self.owner), "F"));
         }
-        keep.extend([format!("*{SYSTEM}"), format!("*{ADMINISTRATORS}")]);
-        let grants: String = keep
-            .iter()
-            .map(|who| format!(" \"{who}{rights}\""))
-            .collect();
+        grants.extend([SYSTEM, ADMINISTRATORS].map(|sid| (format!("*{sid}"), "F")));
+        // With inheritance goes what came down; what stands at the path itself stays.
+        for entry in self.entries.iter().flatten().filter(|e| e.inherited) {
+            let who = written(&entry.account);
+            if entry.account.kind == AccountKind::Single
+                && entry.kind == EntryKind::Allow
+                && entry.mask & (READS | CHANGES) != 0
+                && grants.iter().all(|(granted, _)| *granted != who)
+            {
+                let changes = entry.mask & CHANGES != 0;
+                grants.push((who, if changes { "M" } else { "R" }));
+            }
+        }
         let mut command = format!(
-            "icacls {} /inheritance:r /grant:r{grants}",
+            "icacls {} /inheritance:r /grant:r",
             quoted(&path.to_string_lossy())
         );
+        for (who, right) in grants {
+            command.push_str(&format!(" \"{who}:{handed_down}{right}\""));
+        }
         for other in others.iter().filter(|other| other.is_explicit) {
             command.push_str(&format!(" /remove:g \"*{}\"", other.account.sid));
         }

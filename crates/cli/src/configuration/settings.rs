@@ -177,6 +177,7 @@ impl Config {
         let mut exposed = self.exposed.clone();
         exposed.extend(exposed::state_folder(&state_dir));
         exposed.extend(exposed::journal(&journal));
+        exposed.extend(exposed::journal_folder(&journal, &state_dir));
         exposed.extend(log_file.as_deref().and_then(exposed::log));
         let settings = Settings {
             live,

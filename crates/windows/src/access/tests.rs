@@ -107,14 +107,6 @@ fn an_account_let_in_by_name_is_meant_so_and_a_group_is_not() {
         Vec::<String>::new()
     );
     assert_eq!(
-        told(
-            &list(vec![inherited(allow(TASK, MODIFY))]),
-            ANA,
-            Target::File
-        ),
-        ["CONTOSO\\svc-csc reads changes"]
-    );
-    assert_eq!(
         told(&list(vec![allow(TEAM, READ)]), ANA, Target::File),
         ["CONTOSO\\Analysts reads"]
     );
@@ -212,6 +204,18 @@ fn the_command_names_whom_it_leaves_in_and_takes_out_what_stands_at_the_file() {
     assert_eq!(
         mended(TASK, Target::Folder, r"C:\a$b"),
         r#"icacls 'C:\a$b' /inheritance:r /grant:r "CONTOSO\svc-csc:(OI)(CI)F" "CONTOSO\ana:(OI)(CI)F" "*S-1-5-18:(OI)(CI)F" "*S-1-5-32-544:(OI)(CI)F" /remove:g "*S-1-1-0""#
+    );
+    let handed_down = list(vec![
+        inherited(allow(TASK, MODIFY)),
+        inherited(allow(TASK, READ)),
+        inherited(deny(TEAM, READ)),
+        inherited(allow(USERS, READ)),
+    ]);
+    let us = account(ANA);
+    let others = handed_down.others(&us, Target::File);
+    assert_eq!(
+        handed_down.mend(&us, &others, Target::File, Path::new(r"C:\.env")),
+        r#"icacls "C:\.env" /inheritance:r /grant:r "CONTOSO\ana:F" "*S-1-5-18:F" "*S-1-5-32-544:F" "CONTOSO\svc-csc:M""#
     );
     let managed = Account {
         name: Some("CONTOSO\\svc$".into()),

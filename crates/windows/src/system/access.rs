@@ -5,6 +5,8 @@ use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
@@ -124,9 +126,15 @@ pub fn read(path: &Path) -> io::Result<AccessList> {
 
 /// The account that runs the program.
 pub fn current_account() -> io::Result<Account> {
+    static KNOWN: OnceLock<Account> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(known.clone());
+    }
     let sid = current_sid()?;
     let found = looked_up(vec![sid.clone()]).pop();
-    Ok(found.unwrap_or_else(|| unknown(sid)))
+    Ok(KNOWN
+        .get_or_init(|| found.unwrap_or_else(|| unknown(sid)))
+        .clone())
 }
 
 fn unknown(sid: String) -> Account {
@@ -137,8 +145,13 @@ fn unknown(sid: String) -> Account {
     }
 }
 
-/// What Windows knows of these, or nothing where it takes too long.
+/// What Windows knows of these, or nothing where it takes too long. It is then asked no
+/// more: a domain that does not answer would hold up every look.
 fn looked_up(sids: Vec<String>) -> Vec<Account> {
+    static GIVEN_UP: AtomicBool = AtomicBool::new(false);
+    if GIVEN_UP.load(Ordering::Relaxed) {
+        return Vec::new();
+    }
     within(NAMES_LIMIT, move || {
         sids.into_iter()
             .map(|sid| {
@@ -147,7 +160,10 @@ fn looked_up(sids: Vec<String>) -> Vec<Account> {
             })
             .collect()
     })
-    .unwrap_or_default()
+    .unwrap_or_else(|| {
+        GIVEN_UP.store(true, Ordering::Relaxed);
+        Vec::new()
+    })
 }
 
 struct Read {
