@@ -46,8 +46,13 @@ unsafe fn copied(text: *const u16) -> Option<String> {
         return None;
     }
     let mut length = 0;
-    // SAFETY: each unit up to the NUL is readable, and the loop ends there.
-    while unsafe { *text.add(length) } != 0 {
+    loop {
+        // SAFETY: no unit before this one is the NUL, so this one is of the text still.
+        let unit = unsafe { text.add(length) };
+        // SAFETY: the same: it is readable.
+        if unsafe { *unit } == 0 {
+            break;
+        }
         length += 1;
     }
     // SAFETY: `length` units from `text` on were read just now.
