@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use csc_message::Message;
+use csc_receiver::proxy::SystemProxies;
 
 use crate::secret_store::{SecretStores, StoreKind};
 
@@ -86,6 +87,8 @@ pub struct World<'a> {
     pub program_dir: Option<PathBuf>,
     /// The system's own stores for secrets.
     pub secrets: Arc<SecretStores>,
+    /// The system's own proxy settings, where it has any.
+    pub system_proxies: Option<SystemProxies>,
 }
 
 impl World<'static> {
@@ -98,6 +101,7 @@ impl World<'static> {
                 .ok()
                 .and_then(|exe| exe.parent().map(Path::to_path_buf)),
             secrets: Arc::new(SecretStores::of_this_system()),
+            system_proxies: SystemProxies::of_this_system(),
         }
     }
 }
@@ -114,6 +118,7 @@ pub struct Config {
     default_state_dir: PathBuf,
     /// The environment's own variables for proxies. They may hold passwords.
     environment_proxies: Vec<(&'static str, String)>,
+    system_proxies: Option<SystemProxies>,
 }
 
 impl Config {
@@ -129,6 +134,7 @@ impl Config {
             stored: Key::secrets().map(|key| (key, OnceCell::new())).collect(),
             default_state_dir: default_state_dir(world),
             environment_proxies: network::of_environment(world),
+            system_proxies: world.system_proxies.clone(),
         };
         for (key, value) in flags {
             config.add(key, Source::Flag, value);

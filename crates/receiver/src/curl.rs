@@ -11,7 +11,7 @@ mod tunnel;
 use std::io::SeekFrom;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use url::Url;
 
 use crate::proxy::{
-    AuthScheme, NamedProxy, Proxies, ProxyLogon, Route, logon_wanted, offered_schemes,
+    AuthScheme, Direct, NamedProxy, Proxies, ProxyLogon, Route, logon_wanted, offered_schemes,
     tunnel_refused,
 };
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
@@ -94,30 +94,35 @@ impl Transport for CurlTransport {
 
 fn work(queue: &Mutex<Receiver<Job>>, network: &NetworkOptions) {
     let mut easy = Easy2::new(Exchange::default());
+    let mut reached = None;
     loop {
         // The lock is let go before the exchange begins.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let result = exchange(&mut easy, job.request, network);
+        let result = exchange(
+            &mut easy,
+            &job.request,
+            network,
+            &mut reached,
+            &mut |_, _| Ok(()),
+        );
         // Whoever asked may have gone away meanwhile.
         let _ = job.answer.send(result);
     }
 }
 
+/// What more is to be set; it is told whether a proxy is used.
+type More<'a> = dyn FnMut(&mut Easy2<Exchange>, bool) -> Result<(), curl::Error> + 'a;
+
+/// One exchange, without a proxy or through the first that can be reached. `reached` is
+/// the proxy that was, the last time: it is tried first. `more` has more to set before an
+/// attempt begins.
 fn exchange(
     easy: &mut Easy2<Exchange>,
-    request: Request,
+    request: &Request,
     network: &NetworkOptions,
-) -> Result<Reply, Fault> {
-    exchange_with(easy, request, network, |_, _| Ok(()))
-}
-
-/// As `exchange`, with more to set before it begins; `more` is told whether a proxy is used.
-fn exchange_with(
-    easy: &mut Easy2<Exchange>,
-    request: Request,
-    network: &NetworkOptions,
-    more: impl FnOnce(&mut Easy2<Exchange>, bool) -> Result<(), curl::Error>,
+    reached: &mut Option<String>,
+    more: &mut More<'_>,
 ) -> Result<Reply, Fault> {
     let url = Url::parse(&request.url)
         .map_err(|e| Fault::new(FaultKind::Other, format!("{}: {e}", request.url)))?;
@@ -128,23 +133,108 @@ fn exchange_with(
             return Err(Fault::new(FaultKind::Other, words));
         }
     }
-    let proxy = match network.proxies.route(&url) {
-        Route::Through(proxy) => Some(proxy),
-        Route::Direct(_) => None,
+    let mut proxies = match network.proxies.route(&url) {
+        Route::Direct(why) => {
+            let tried = attempt(
+                easy,
+                request,
+                network,
+                None,
+                &url,
+                Limits::of(request),
+                more,
+            );
+            return tried.result.map_err(|fault| explained(fault, &why));
+        }
+        Route::Through(ways) => {
+            let mut proxies = ways.then;
+            proxies.insert(0, ways.first);
+            proxies
+        }
     };
+    let is_reached = |proxy: &NamedProxy| Some(proxy.address.to_string()) == *reached;
+    if let Some(at) = proxies.iter().position(is_reached) {
+        proxies[..=at].rotate_right(1);
+    }
+    let begun = Instant::now();
+    let mut untried = proxies.len() as u32;
+    loop {
+        // There is one at least, and the last one ends the loop.
+        let proxy = &proxies[proxies.len() - untried as usize];
+        let limits = Limits::for_one_of(untried, request.timeout.saturating_sub(begun.elapsed()));
+        let tried = attempt(easy, request, network, Some(proxy), &url, limits, more);
+        untried -= 1;
+        if !tried.is_unreached {
+            *reached = Some(proxy.address.to_string());
+        }
+        match tried.result {
+            Err(fault) if tried.is_unreached && untried > 0 => tracing::debug!("{fault}"),
+            result => return result,
+        }
+    }
+}
+
+/// How long an attempt may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    whole: Duration,
+    until_connected: Duration,
+}
+
+impl Limits {
+    fn of(request: &Request) -> Limits {
+        Limits::for_one_of(1, request.timeout)
+    }
+
+    /// Leaves time for the others, where this one can't be reached.
+    fn for_one_of(several: u32, left: Duration) -> Limits {
+        // To libcurl nothing is no limit.
+        let whole = left.max(Duration::from_millis(1));
+        Limits {
+            whole,
+            until_connected: (whole / several).clamp(Duration::from_millis(1), CONNECT_TIMEOUT),
+        }
+    }
+}
+
+/// What came of an attempt.
+struct Tried {
+    result: Result<Reply, Fault>,
+    /// No connection to the proxy was made, so nothing was sent.
+    is_unreached: bool,
+}
+
+fn attempt(
+    easy: &mut Easy2<Exchange>,
+    request: &Request,
+    network: &NetworkOptions,
+    proxy: Option<&NamedProxy>,
+    url: &Url,
+    limits: Limits,
+    more: &mut More<'_>,
+) -> Tried {
     *easy.get_mut() = Exchange {
         body: request.body.clone(),
         ..Exchange::default()
     };
     easy.reset(); // keeps live connections and the DNS cache
-    let performed = configure(easy, &request, network, proxy)
+    let performed = configure(easy, request, network, proxy, limits)
         .and_then(|()| more(easy, proxy.is_some()))
         .and_then(|()| easy.perform());
     let tunnel_status = easy.http_connectcode().unwrap_or(0);
+    let connected = easy.connect_time().is_ok_and(|time| !time.is_zero());
     let mut exchange = std::mem::take(easy.get_mut());
     let status = performed.and_then(|()| easy.response_code());
     let wants_logon = tunnel_status == 407 || matches!(status, Ok(407));
-    match (status, proxy) {
+    let is_unreached = proxy.is_some()
+        && !connected
+        && exchange.sent == 0
+        && status.as_ref().is_err_and(|error| {
+            error.is_couldnt_connect()
+                || error.is_couldnt_resolve_proxy()
+                || error.is_operation_timedout()
+        });
+    let result = match (status, proxy) {
         (_, Some(proxy)) if wants_logon => Err(Fault {
             kind: FaultKind::Proxy,
             words: format!("407 from the proxy {proxy}"),
@@ -152,7 +242,7 @@ fn exchange_with(
                 proxy,
                 &network.proxies.logon,
                 &offered_schemes(&exchange.headers),
-                &place(&url),
+                &place(url),
             )),
         }),
         (Ok(status), _) => Ok(Reply {
@@ -161,9 +251,33 @@ fn exchange_with(
             body: std::mem::take(&mut exchange.reply),
         }),
         (Err(error), Some(proxy)) => {
-            Err(fault_behind(&error, &exchange, proxy, tunnel_status, &url))
+            Err(fault_behind(&error, &exchange, proxy, tunnel_status, url))
         }
         (Err(error), None) => Err(fault(&error, &exchange)),
+    };
+    Tried {
+        result,
+        is_unreached,
+    }
+}
+
+/// Where the system names proxies and none can be used, that may be why the receiver
+/// can't be reached.
+fn explained(fault: Fault, why: &Direct) -> Fault {
+    let may_be_why = matches!(
+        fault.kind,
+        FaultKind::Dns | FaultKind::Connect | FaultKind::Timeout
+    );
+    match why {
+        Direct::Unusable(why) if may_be_why => Fault {
+            words: format!("{}, without a proxy: {why}", fault.words),
+            ..fault
+        },
+        Direct::NoneNamed
+        | Direct::ThisMachine
+        | Direct::Excepted(..)
+        | Direct::Said(_)
+        | Direct::Unusable(_) => fault,
     }
 }
 
@@ -172,11 +286,12 @@ fn configure(
     request: &Request,
     network: &NetworkOptions,
     proxy: Option<&NamedProxy>,
+    limits: Limits,
 ) -> Result<(), curl::Error> {
     easy.url(&request.url)?;
     easy.follow_location(false)?;
-    easy.timeout(request.timeout)?;
-    easy.connect_timeout(request.timeout.min(CONNECT_TIMEOUT))?;
+    easy.timeout(limits.whole)?;
+    easy.connect_timeout(limits.until_connected)?;
     easy.ssl_verify_peer(true)?;
     easy.ssl_verify_host(true)?;
     // That or later. With a latest version named, libcurl refuses every connection on a

@@ -11,6 +11,7 @@ mod address;
 mod logon;
 mod no_proxy;
 mod refusal;
+mod system;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use address::{AddressFault, ProxyAddress};
 pub use logon::{AuthScheme, HAS_NEGOTIATE, ProxyAuth, ProxyLogon};
 pub use no_proxy::NoProxy;
 pub(crate) use refusal::{logon_wanted, offered_schemes, tunnel_refused};
+pub use system::{SystemLookup, SystemProxies};
 
 /// A proxy, and who names it.
 #[derive(Clone)]
@@ -37,8 +39,7 @@ impl fmt::Display for NamedProxy {
     }
 }
 
-/// All that is known of proxies. A further source (a system's own settings) is one more
-/// field here and one more step in [`Proxies::route`]. No `Debug`: it holds secrets.
+/// All that is known of proxies. No `Debug`: it holds secrets.
 #[derive(Clone, Default)]
 pub struct Proxies {
     /// PROXY.
@@ -49,29 +50,46 @@ pub struct Proxies {
     pub for_http: Option<NamedProxy>,
     /// NO_PROXY, and who gives it.
     pub no_proxy: Option<(NoProxy, String)>,
+    /// The system's own settings.
+    pub system: Option<SystemProxies>,
     /// PROXY_USER, PROXY_PASSWORD and PROXY_AUTH.
     pub logon: ProxyLogon,
 }
 
 /// How an address is reached.
-pub enum Route<'a> {
+#[derive(Clone)]
+pub enum Route {
     /// Without a proxy, and why.
-    Direct(Direct<'a>),
-    /// Through this one.
-    Through(&'a NamedProxy),
+    Direct(Direct),
+    /// Through one of these.
+    Through(Ways),
+}
+
+/// Proxies for one address.
+#[derive(Clone)]
+pub struct Ways {
+    /// The one to take.
+    pub first: NamedProxy,
+    /// Those to take, in this order, where it can't be reached.
+    pub then: Vec<NamedProxy>,
 }
 
 /// Why no proxy is used.
-pub enum Direct<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Direct {
     /// Nobody names one.
     NoneNamed,
     /// The address is this machine's own.
     ThisMachine,
-    /// NO_PROXY has this entry, and who gives it.
-    Excepted(&'a str, &'a str),
+    /// This entry stands in a list, and whose list it is.
+    Excepted(String, String),
+    /// These settings, or this script, say so.
+    Said(String),
+    /// The system names some, and why none can be used.
+    Unusable(String),
 }
 
-impl fmt::Display for Route<'_> {
+impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Route::Direct(Direct::NoneNamed) => f.write_str("no proxy: none is named"),
@@ -81,18 +99,29 @@ impl fmt::Display for Route<'_> {
             Route::Direct(Direct::Excepted(entry, by)) => {
                 write!(f, "no proxy: {entry} stands in {by}")
             }
-            Route::Through(proxy) => write!(f, "through the proxy {proxy}"),
+            Route::Direct(Direct::Said(by)) => write!(f, "no proxy, by {by}"),
+            Route::Direct(Direct::Unusable(why)) => write!(f, "no proxy: {why}"),
+            Route::Through(ways) => {
+                write!(f, "through the proxy {}", ways.first)?;
+                for next in &ways.then {
+                    write!(f, ", or where that can't be reached {}", next.address)?;
+                }
+                Ok(())
+            }
         }
     }
 }
 
 impl Proxies {
-    /// How `url` is reached: PROXY goes before the environment, NO_PROXY before both.
+    /// How `url` is reached: PROXY goes before the environment, the environment before
+    /// the system's settings, NO_PROXY before all. Where the system is asked, that may
+    /// take some seconds.
     ///
-    /// This machine's own addresses are never reached through the environment's proxy,
-    /// and through PROXY only where that is on this machine too: a proxy elsewhere would
-    /// take the address for its own, and be sent what was meant for nobody else.
-    pub fn route(&self, url: &Url) -> Route<'_> {
+    /// This machine's own addresses are never reached through a proxy of the
+    /// environment's or the system's, and through PROXY only where that is on this machine
+    /// too: a proxy elsewhere would take the address for its own, and be sent what was
+    /// meant for nobody else.
+    pub fn route(&self, url: &Url) -> Route {
         let own = is_own(url.host());
         let named = match (&self.setting, own) {
             (Some(proxy), true) if proxy.address.is_own() => Some(proxy),
@@ -101,17 +130,24 @@ impl Proxies {
             (None, false) if url.scheme() == "https" => self.for_https.as_ref(),
             (None, false) => self.for_http.as_ref(),
         };
-        let Some(proxy) = named else {
+        if named.is_none() && self.system.is_none() {
             return Route::Direct(Direct::NoneNamed);
-        };
+        }
         let excepted = self
             .no_proxy
             .as_ref()
             .zip(url.host())
-            .and_then(|((list, by), host)| Some((list.entry_for(&host)?, by.as_str())));
-        match excepted {
-            Some((entry, by)) => Route::Direct(Direct::Excepted(entry, by)),
-            None => Route::Through(proxy),
+            .and_then(|((list, by), host)| Some((list.entry_for(&host)?, by)));
+        if let Some((entry, by)) = excepted {
+            return Route::Direct(Direct::Excepted(entry.to_string(), by.clone()));
+        }
+        match (named, &self.system) {
+            (Some(proxy), _) => Route::Through(Ways {
+                first: proxy.clone(),
+                then: Vec::new(),
+            }),
+            (None, Some(system)) => system.route(url),
+            (None, None) => Route::Direct(Direct::NoneNamed),
         }
     }
 }

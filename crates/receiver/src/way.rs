@@ -34,8 +34,9 @@ pub async fn examine_way(url: &Url, network: &NetworkOptions, timeout: Duration)
     let route = network.proxies.route(url);
     let mut probes = vec![Probe::ok("proxy", format!("{place}: {route}"))];
     let (host, port, is_proxy) = match &route {
-        Route::Through(proxy) => {
-            let (host, port) = proxy.address.host_and_port();
+        // Those behind the first are for when it can't be reached: it should be.
+        Route::Through(proxies) => {
+            let (host, port) = proxies.first.address.host_and_port();
             (host, port, true)
         }
         Route::Direct(_) => (

@@ -1,12 +1,13 @@
 //! What the program remembers between runs: an SQLite file in one state folder per
 //! machine, created for the owner alone.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use csc_message::Message;
-use csc_staging::owner_only;
+use csc_staging::{create_folder_for_owner, owner_only};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
@@ -80,7 +81,12 @@ impl Journal {
             }
             Ok(connection)
         };
-        let create = || create_for_owner(path).map_err(|e| unusable(e.to_string()));
+        let create = || {
+            create_for_owner(path).map_err(|e| match e.kind() {
+                ErrorKind::PermissionDenied => of_another(path, &e),
+                _ => unusable(e.to_string()),
+            })
+        };
         create()?;
         let (connection, set_aside) = match open() {
             Ok(connection) => (connection, None),
@@ -145,8 +151,11 @@ impl Journal {
     /// Opens a journal to read what it knows, and changes nothing: for whoever may not
     /// write to it. `None` where there is none.
     pub fn open_to_read(path: &Path) -> Result<Option<Self>, Message> {
-        if !path.is_file() {
-            return Ok(None);
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => {}
+            // One that may not be looked at may be there.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(of_another(path, &e)),
+            Ok(_) | Err(_) => return Ok(None),
         }
         let open = || -> rusqlite::Result<Connection> {
             let connection = Connection::open_with_flags(
@@ -357,18 +366,70 @@ fn is_on_a_network(path: &Path) -> bool {
     }
 }
 
+/// The journal is for the account that made it.
+fn of_another(path: &Path, error: &std::io::Error) -> Message {
+    Message::new(
+        255,
+        format!("This account may not use the journal {}", path.display()),
+        format!(
+            "{error}; it is for the account that ran csc-sender here first, which may be that of \
+             the scheduled task"
+        ),
+        format!(
+            "run csc-sender as that account, or have it or an administrator let this one in: {}. \
+             Do not begin a second journal for the same table: it does not know what was sent",
+            let_in(path)
+        ),
+    )
+}
+
+/// The command that lets this account in.
+#[cfg(windows)]
+fn let_in(path: &Path) -> String {
+    let us = csc_windows::access::current_account();
+    let us = us.map_or_else(|_| "DOMAIN\\account".to_string(), |us| us.shown().into());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    format!(
+        "icacls \"{}\" /grant \"{us}:(OI)(CI)M\" /T",
+        folder.display()
+    )
+}
+
+/// Where the right to do so may come from.
+#[cfg(unix)]
+fn let_in(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    format!("by the owner and mode of {}", folder.display())
+}
+
+/// Whether this account may write to it: SQLite would not say why it can't.
+#[cfg(windows)]
+fn may_be_opened(path: &Path) -> std::io::Result<()> {
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path);
+    opened.map(|_| ())
+}
+
+/// Closing a file here would let go of every lock that SQLite has on it in this process
+/// (fcntl(2)), so it is left to SQLite.
+#[cfg(unix)]
+fn may_be_opened(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 fn create_for_owner(path: &Path) -> std::io::Result<()> {
-    if path.exists() {
-        return Ok(());
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => return may_be_opened(path),
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        Ok(_) | Err(_) => {}
     }
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        let mut builder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.recursive(true).create(folder)?;
+        create_folder_for_owner(folder)?;
     }
     match owner_only().write(true).create_new(true).open(path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),

@@ -28,7 +28,7 @@ pub use anon::{Earlier, Filled, Halt, Restaged, RowSource};
 pub use connection::ConnectionTarget;
 pub use ddl::{Dialect, create_sql};
 pub use error::{StoreError, StoreErrorKind};
-pub use owner::owner_only;
+pub use owner::{OwnerOnly, create_folder_for_owner, owner_only};
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
 pub use store::{

@@ -49,6 +49,7 @@ pub fn run(context: &Context<'_>, args: &DemoArgs) -> Outcome {
         working_dir: folder.clone(),
         program_dir: None,
         secrets: Arc::new(SecretStores::none()),
+        system_proxies: None,
     };
     let exit = send::run(
         &Context {

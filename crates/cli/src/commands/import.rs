@@ -250,6 +250,7 @@ mod tests {
             environment: &|_| None,
             working_dir: folder.path().to_path_buf(),
             program_dir: None,
+            system_proxies: None,
             secrets: Arc::new(secrets),
         };
         let context = Context {

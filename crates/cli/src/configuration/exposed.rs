@@ -1,27 +1,47 @@
 //! Files of the program's that others on this machine may read: a warning, with the
 //! command that mends it.
 //!
-//! Only mode bits are looked at. In Windows a file has an access list, which the
-//! standard library does not read; docs/secrets.md has the `icacls` commands.
+//! On Unix mode bits are looked at, on Windows access lists.
+
+#[cfg(any(windows, test))]
+mod windows;
 
 use std::path::{Path, PathBuf};
+
+#[cfg(windows)]
+pub use windows::{journal_folder, state_folder};
 
 /// `.env` or `csc-sender.toml`.
 pub fn settings_file(path: &Path) -> Option<String> {
     files(&[path.to_path_buf()], "it holds or may hold secrets")
 }
 
-/// The journal, with the files that SQLite puts beside it.
+/// The journal, on Unix with the files that SQLite puts beside it.
 pub fn journal(path: &Path) -> Option<String> {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    files(
-        &[with(""), with("-wal"), with("-shm")],
-        "it holds children's ids",
-    )
+    files(&with_those_beside(path), "it holds children's ids")
+}
+
+#[cfg(unix)]
+fn with_those_beside(path: &Path) -> Vec<PathBuf> {
+    ["", "-wal", "-shm"]
+        .map(|suffix| {
+            let mut name = path.as_os_str().to_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        })
+        .into()
+}
+
+/// There they have the folder's access list, at which [`journal_folder`] looks.
+#[cfg(windows)]
+fn with_those_beside(path: &Path) -> Vec<PathBuf> {
+    vec![path.to_path_buf()]
+}
+
+/// The journal's folder: nothing in it has its rights.
+#[cfg(unix)]
+pub fn journal_folder(_journal: &Path, _state_folder: &Path) -> Option<String> {
+    None
 }
 
 /// The log.
@@ -61,15 +81,9 @@ pub fn state_folder(path: &Path) -> Option<String> {
     ))
 }
 
-#[cfg(not(unix))]
-fn files(_: &[PathBuf], _: &str) -> Option<String> {
-    None
-}
-
-/// The state folder.
-#[cfg(not(unix))]
-pub fn state_folder(_: &Path) -> Option<String> {
-    None
+#[cfg(windows)]
+fn files(paths: &[PathBuf], why: &str) -> Option<String> {
+    paths.iter().find_map(|path| windows::file(path, why))
 }
 
 /// What others may do.

@@ -54,13 +54,12 @@ impl Config {
 }
 
 impl Read<'_> {
-    /// How the network is used. What only a live run meets (the environment, the file of
-    /// CA_BUNDLE) is looked at where one is wanted.
+    /// How the network is used. What only a live run meets (the environment, the
+    /// system's settings, the file of CA_BUNDLE) is looked at where one is wanted.
     pub(super) fn network(&mut self, live: bool) -> NetworkOptions {
         let setting = self.proxy();
-        let from_environment =
-            live && setting.is_none() && self.config.filled(Key::Proxy).is_none();
-        let mut of_environment = |names| match from_environment {
+        let past_setting = live && setting.is_none() && self.config.filled(Key::Proxy).is_none();
+        let mut of_environment = |names| match past_setting {
             true => self.proxy_of_environment(names),
             false => None,
         };
@@ -72,6 +71,7 @@ impl Read<'_> {
         NetworkOptions {
             proxies: Proxies {
                 no_proxy: self.no_proxy(),
+                system: self.config.system_proxies.clone().filter(|_| past_setting),
                 logon: self.proxy_logon(named_with_user),
                 setting,
                 for_https,

@@ -212,6 +212,7 @@ impl Config {
         let mut exposed = self.exposed.clone();
         exposed.extend(exposed::state_folder(&state_dir));
         exposed.extend(exposed::journal(&journal));
+        exposed.extend(exposed::journal_folder(&journal, &state_dir));
         exposed.extend(log_file.as_ref().and_then(|log| exposed::log(&log.today())));
         let settings = Settings {
             live,

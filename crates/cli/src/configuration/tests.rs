@@ -6,6 +6,7 @@ struct Place {
     program: tempfile::TempDir,
     environment: Vec<(&'static str, &'static str)>,
     secrets: Arc<SecretStores>,
+    system_proxies: Option<SystemProxies>,
 }
 
 impl Place {
@@ -15,6 +16,7 @@ impl Place {
             program: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
             secrets: Arc::new(SecretStores::none()),
+            system_proxies: None,
         }
     }
 
@@ -36,6 +38,7 @@ impl Place {
                 working_dir: self.working.path().to_path_buf(),
                 program_dir: Some(self.program.path().to_path_buf()),
                 secrets: Arc::clone(&self.secrets),
+                system_proxies: self.system_proxies.clone(),
             },
         )
     }
@@ -590,4 +593,67 @@ fn a_line_break_in_user_agent_is_a_fault_and_no_header_of_its_own() {
     let settings = place.config().settings(Need::default());
     let agent = settings.map(|settings| settings.user_agent).ok();
     assert_eq!(agent.as_deref(), Some("Hillshire csc-sender/1 (x; y)"));
+}
+
+/// A system whose settings name one proxy.
+struct OneProxy;
+
+impl csc_receiver::proxy::SystemLookup for OneProxy {
+    fn settings(&self) -> Vec<(&'static str, csc_windows::proxy::Settings)> {
+        let settings = csc_windows::proxy::Settings {
+            proxies: Some("system.test:8080".into()),
+            bypass: Some("*.education.gov.uk".into()),
+            ..Default::default()
+        };
+        vec![("the system's settings", settings)]
+    }
+
+    fn ask(
+        &self,
+        _: &csc_windows::proxy::Script,
+        _: &str,
+    ) -> Result<csc_windows::proxy::Answer, csc_windows::proxy::Fault> {
+        unreachable!("no script is named")
+    }
+}
+
+#[test]
+fn the_systems_proxy_counts_after_the_setting_and_the_environment() {
+    let mut place = Place::new();
+    place.system_proxies = Some(SystemProxies::new(Arc::new(OneProxy)));
+    let token = "TOKEN_ENDPOINT=https://login.microsoftonline.com/t/oauth2/v2.0/token\n";
+    let shown = |place: &Place, more: &str| {
+        place.file(".env", &format!("{token}{more}"));
+        let shown = place.config().show();
+        let way = shown.lines().last().unwrap();
+        way.split_once("login.microsoftonline.com: ")
+            .unwrap()
+            .1
+            .to_string()
+    };
+    assert_eq!(
+        shown(&place, ""),
+        "through the proxy http://system.test:8080 (the system's settings)"
+    );
+    assert_eq!(
+        shown(&place, "NO_PROXY=microsoftonline.com\n")
+            .split(" in ")
+            .next()
+            .unwrap(),
+        "no proxy: microsoftonline.com stands"
+    );
+    assert!(shown(&place, "PROXY=own.test:1\n").starts_with("through the proxy http://own.test:1"),);
+    place.environment = vec![("https_proxy", "env.test:2")];
+    assert!(shown(&place, "").starts_with("through the proxy http://env.test:2"));
+    place.environment = Vec::new();
+    place.file(
+        ".env",
+        "API_ENDPOINT=https://api.education.gov.uk/children\n",
+    );
+    assert!(
+        place
+            .config()
+            .show()
+            .ends_with("no proxy: *.education.gov.uk stands in the system's settings\n")
+    );
 }

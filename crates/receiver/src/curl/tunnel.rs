@@ -7,7 +7,7 @@ use bytes::Bytes;
 use curl::easy::Easy2;
 use url::Url;
 
-use super::{Exchange, NetworkOptions, exchange_with};
+use super::{Exchange, NetworkOptions, exchange};
 use crate::transport::{Fault, Method, Request};
 
 /// How long libcurl's socket, which it keeps to itself, is left alone where it has nothing
@@ -18,7 +18,8 @@ const LEFT_ALONE: Duration = Duration::from_millis(5);
 /// its certificate checked as always, and ends it without sending anything.
 pub(crate) fn connect(url: &Url, network: &NetworkOptions, timeout: Duration) -> Result<(), Fault> {
     let mut easy = Easy2::new(Exchange::default());
-    exchange_with(&mut easy, nothing(url, timeout), network, |easy, _| {
+    let request = nothing(url, timeout);
+    exchange(&mut easy, &request, network, &mut None, &mut |easy, _| {
         easy.connect_only(true)
     })
     .map(|_| ())
@@ -40,11 +41,12 @@ impl Tunnel {
         let mut easy = Easy2::new(Exchange::default());
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or(443);
-        exchange_with(
+        exchange(
             &mut easy,
-            nothing(url, timeout),
+            &nothing(url, timeout),
             network,
-            |easy, through_proxy| {
+            &mut None,
+            &mut |easy, through_proxy| {
                 easy.url(&format!("http://{host}:{port}/"))?;
                 easy.http_proxy_tunnel(through_proxy)?;
                 easy.connect_only(true)

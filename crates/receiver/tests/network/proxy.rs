@@ -1,10 +1,13 @@
 //! What a proxy sees and what becomes of its odder answers.
 
 use std::io::Read;
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
-use csc_receiver::proxy::{NamedProxy, Proxies, ProxyAddress};
-use csc_receiver::{Fault, FaultKind, NetworkOptions, Reply};
+use csc_receiver::proxy::{NamedProxy, Proxies, ProxyAddress, SystemLookup, SystemProxies};
+use csc_receiver::{CurlTransport, Fault, FaultKind, NetworkOptions, Reply, Transport};
+use csc_windows::proxy::{Answer, Fault as ScriptFault, Script, Settings};
 
 use crate::server::{SECRETS, Server, post, send, write};
 
@@ -137,4 +140,110 @@ fn a_socks_proxy_is_given_the_hosts_name() {
     let fault = through_a("socks5h", &socks(5), "http://receiver.test/x").unwrap_err();
     assert_eq!(fault.kind, FaultKind::Proxy, "{fault}");
     assert!(fault.words.contains("socks5h://127.0.0.1"), "{fault}");
+}
+
+/// A system whose settings name these proxies and this script, which gives no answer.
+struct System(Option<String>, Option<String>);
+
+impl SystemLookup for System {
+    fn settings(&self) -> Vec<(&'static str, Settings)> {
+        let settings = Settings {
+            proxies: self.0.clone(),
+            script: self.1.clone(),
+            ..Settings::default()
+        };
+        vec![("the system's settings", settings)]
+    }
+
+    fn ask(&self, _: &Script, _: &str) -> Result<Answer, ScriptFault> {
+        Err(ScriptFault::TooLong(15))
+    }
+}
+
+fn of_system(proxies: Option<String>, script: Option<&str>) -> NetworkOptions {
+    let system = System(proxies, script.map(Into::into));
+    NetworkOptions {
+        proxies: Proxies {
+            system: Some(SystemProxies::new(Arc::new(system))),
+            ..Proxies::default()
+        },
+        ca_bundle: None,
+    }
+}
+
+/// A port of this machine on which nobody listens.
+fn nobodys_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn ok(body: &'static str) -> Server {
+    Server::after_request(move |socket, _| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        write(socket, head.as_bytes());
+        write(socket, body.as_bytes());
+    })
+}
+
+#[test]
+fn the_next_proxy_is_taken_where_the_first_cannot_be_reached_and_kept_to() {
+    let (second, third) = (ok("second"), ok("third"));
+    let proxies = format!(
+        "127.0.0.1:{};127.0.0.1:{};127.0.0.1:{}",
+        nobodys_port(),
+        second.port,
+        third.port
+    );
+    let transport = CurlTransport::new(of_system(Some(proxies), None)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let request = post("http://receiver.test/x", Duration::from_secs(30));
+        let reply = runtime.block_on(transport.send(request)).unwrap();
+        assert_eq!(reply.body, b"second");
+    }
+    assert_eq!(second.heard().len(), 2);
+    assert_eq!(third.heard().len(), 0);
+}
+
+#[test]
+fn a_proxy_that_was_reached_is_the_last_one_asked_whatever_it_answers() {
+    let silent = Server::after_request(|_, _| {});
+    let spare = ok("spare");
+    let proxies = format!("127.0.0.1:{};127.0.0.1:{}", silent.port, spare.port);
+    let request = post("http://receiver.test/x", Duration::from_secs(2));
+    let fault = send(of_system(Some(proxies), None), request).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Timeout, "{fault}");
+    assert_eq!(silent.heard().len(), 1);
+    assert_eq!(spare.heard().len(), 0);
+}
+
+#[test]
+fn of_several_proxies_that_cannot_be_reached_the_last_is_told() {
+    let (first, second) = (nobodys_port(), nobodys_port());
+    let proxies = format!("127.0.0.1:{first};127.0.0.1:{second}");
+    let request = post("http://receiver.test/x", Duration::from_secs(30));
+    let fault = send(of_system(Some(proxies), None), request).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Proxy);
+    assert!(
+        fault.words.contains(&format!("127.0.0.1:{second}")),
+        "{fault}"
+    );
+    assert!(fault.words.contains("the system's settings"), "{fault}");
+}
+
+#[test]
+fn a_script_without_an_answer_is_told_where_the_receiver_cannot_be_reached() {
+    let network = of_system(None, Some("http://wpad.test/proxy.pac"));
+    let request = post("http://receiver.invalid/x", Duration::from_secs(30));
+    let fault = send(network, request).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Dns);
+    assert!(
+        fault.words.ends_with(
+            "without a proxy: the PAC file at http://wpad.test/proxy.pac gives no answer: no \
+             answer within 15 seconds"
+        ),
+        "{fault}"
+    );
 }
