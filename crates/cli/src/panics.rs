@@ -62,18 +62,21 @@ mod tests {
         "panic", "unwrap", "expect", "any", "index", "thread", "task", "blocking",
     ];
 
+    fn failed() -> Result<(), &'static str> {
+        Err(CANARY)
+    }
+
     /// Not a test of its own: the next one starts it as a program.
     #[test]
     #[ignore = "ends the process on purpose"]
     fn panics_on_purpose() {
-        let failed: Result<(), &str> = std::hint::black_box(Err(CANARY));
         let way = std::env::var("CSC_TEST_PANIC").unwrap();
         install();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         match way.as_str() {
             "panic" => panic!("{CANARY}"),
-            "unwrap" => failed.unwrap(),
-            "expect" => failed.expect(CANARY),
+            "unwrap" => failed().unwrap(),
+            "expect" => failed().expect(CANARY),
             "any" => std::panic::panic_any(CANARY.to_string()),
             "index" => assert_eq!(&CANARY[..CANARY.len() + way.len()], ""),
             "thread" => {

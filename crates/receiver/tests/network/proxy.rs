@@ -194,7 +194,7 @@ fn the_next_proxy_is_taken_where_the_first_cannot_be_reached_and_kept_to() {
         second.port,
         third.port
     );
-    let transport = CurlTransport::new(of_system(Some(proxies), None)).unwrap();
+    let transport = CurlTransport::new(of_system(Some(proxies), None), 1).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
