@@ -4,12 +4,12 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use csc_message::Message;
 use csc_staging::{create_folder_for_owner, owner_only};
 use jiff::Timestamp;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use crate::events::{self, Asked, ReadFault, Reader, RunEntry};
 use crate::ledger::Ledger;
@@ -20,6 +20,9 @@ pub struct Journal {
     path: PathBuf,
     connection: Arc<Mutex<Connection>>,
 }
+
+/// How long another program's lock on the file is waited for.
+const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// A journal that was opened.
 pub struct Opened {
@@ -49,17 +52,20 @@ impl Journal {
             ));
         }
         let open = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open(path)?;
-            connection.busy_timeout(Duration::from_secs(10))?;
+            let mut connection = Connection::open(path)?;
+            connection.busy_timeout(BUSY_WAIT)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             // What a purge removes is overwritten, not just unlinked.
             connection.pragma_update(None, "secure_delete", "ON")?;
             connection.set_prepared_statement_cache_capacity(32);
-            connection.execute_batch(crate::ledger::SCHEMA)?;
-            connection.execute_batch(events::SCHEMA)?;
-            run_record::migrate(&connection)?;
-            connection.execute_batch(
+            // Two programs may open it at the same moment: one makes what is missing, the
+            // other waits.
+            let making = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            making.execute_batch(crate::ledger::SCHEMA)?;
+            making.execute_batch(events::SCHEMA)?;
+            run_record::migrate(&making)?;
+            making.execute_batch(
                 "CREATE TABLE IF NOT EXISTS confirmed_endpoint (
                      endpoint     TEXT NOT NULL,
                      la_code      TEXT NOT NULL,
@@ -71,6 +77,7 @@ impl Journal {
                      at    TEXT NOT NULL
                  )",
             )?;
+            making.commit()?;
             // A look at the whole file takes a while, so only after a run that was cut short.
             if events::was_cut_short(&connection)? {
                 let found: String =
@@ -86,6 +93,16 @@ impl Journal {
                 ErrorKind::PermissionDenied => of_another(path, &e),
                 _ => unusable(e.to_string()),
             })
+        };
+        // SQLite itself does not wait where another program is changing the kind of journal.
+        let begun = Instant::now();
+        let open = || loop {
+            match open() {
+                Err(error) if is_busy(&error) && begun.elapsed() < BUSY_WAIT => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                opened => return opened,
+            }
         };
         create()?;
         let (connection, set_aside) = match open() {
@@ -162,7 +179,7 @@ impl Journal {
                 path,
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?;
-            connection.busy_timeout(Duration::from_secs(10))?;
+            connection.busy_timeout(BUSY_WAIT)?;
             connection.query_row("SELECT count(*) FROM held_child", [], |_| Ok(()))?;
             Ok(connection)
         };
@@ -290,6 +307,13 @@ fn damaged(found: String) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(
         rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
         Some(found),
+    )
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
     )
 }
 
