@@ -139,11 +139,15 @@ pub(super) async fn reset(
     store: &SqlServerStore,
     from: &[SubmissionStatus],
 ) -> Result<Vec<(SubmissionStatus, u64)>, StoreError> {
-    let sql = store.found().await?.statements.reset(from);
+    let sql = store.found().await?.statements.reset(from.len());
+    let words = || {
+        from.iter()
+            .map(|status| Value::Word(Some(status.word().to_string())))
+    };
     let counts = store
         .write(
             "set rows back to pending",
-            |_| Statement::new(sql.clone(), Vec::new()),
+            |_| Statement::new(sql.clone(), words().collect()),
             |mut row| Some((row.text(0)?, row.number(1)?.unsigned_abs())),
         )
         .await?;

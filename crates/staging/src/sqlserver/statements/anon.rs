@@ -1,7 +1,6 @@
 //! The SQL for filling, changing and setting back.
 
 use super::{Statements, rows_of_parameters, word};
-use crate::anon::words_of;
 use crate::{RowState, SubmissionStatus};
 
 pub(in crate::sqlserver) const RESTAGE_VALUES: usize = 5;
@@ -82,26 +81,35 @@ impl Statements {
         ))
     }
 
-    /// Makes every row with one of these statuses pending, and counts what they had. As
-    /// with every update, OUTPUT goes into a table variable, because of triggers.
-    pub(in crate::sqlserver) fn reset(&self, from: &[SubmissionStatus]) -> String {
+    /// Makes every row with one of these statuses pending, and counts what they had: before,
+    /// and with the rows locked, since a server of the tests has no OUTPUT of the values
+    /// before. What fails undoes all of it. The statuses are its parameters.
+    pub(in crate::sqlserver) fn reset(&self, statuses: usize) -> String {
         let made = &self.made;
+        let words: Vec<String> = (1..=statuses).map(|n| format!("@P{n}")).collect();
+        let set_back = format!(
+            "{status} IN ({words}) AND COALESCE({state}, N'') <> N'{deleted}'",
+            status = word(&made.status),
+            words = words.join(", "),
+            state = word(&made.state),
+            deleted = RowState::Deleted.word(),
+        );
         format!(
             "SET NOCOUNT ON;
-             DECLARE @was TABLE (status NVARCHAR(4000));
-             UPDATE {table} SET {status} = N'{pending}'
-             OUTPUT deleted.{status} INTO @was (status)
-             WHERE {own_word} IN ({words}) AND COALESCE({state}, N'') <> N'{deleted}';
+             SET XACT_ABORT ON;
+             DECLARE @was TABLE (status NVARCHAR(4000), number BIGINT);
+             BEGIN TRANSACTION;
+             INSERT INTO @was (status, number)
              SELECT w.status, COUNT_BIG(*)
-             FROM (SELECT CAST({was} AS NVARCHAR(4000)) AS status FROM @was) AS w
-             GROUP BY w.status",
+             FROM (SELECT CAST({was} AS NVARCHAR(4000)) AS status
+                   FROM {table} WITH (UPDLOCK) WHERE {set_back}) AS w
+             GROUP BY w.status;
+             UPDATE {table} SET {status} = N'{pending}' WHERE {set_back};
+             COMMIT TRANSACTION;
+             SELECT status, number FROM @was",
             table = made.table,
             status = made.status,
-            own_word = word(&made.own(&made.status)),
-            words = words_of(from),
-            state = word(&made.own(&made.state)),
-            was = word("status"),
-            deleted = RowState::Deleted.word(),
+            was = word(&made.status),
             pending = SubmissionStatus::Pending.word(),
         )
     }
