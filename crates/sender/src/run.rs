@@ -8,11 +8,12 @@ use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
 use csc_staging::{Present, RowKey, Selection, StagingStore, Superseded};
 
-use crate::deliver::{Delivery, End, State, no_way_through};
+use crate::deliver::{Delivery, End, State};
 use crate::events::{ACCEPTED, Answered, Ended, UNKNOWN};
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
+use crate::posting::no_way_through;
 use crate::prepare::Pass;
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};

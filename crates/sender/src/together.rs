@@ -7,8 +7,9 @@ use csc_receiver::{Answer, Submitted};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use crate::deliver::{Delivery, End, FirstAnswer, bytes_of, may_have_arrived};
+use crate::deliver::{Delivery, End};
 use crate::plan::Prepared;
+use crate::posting::{FirstAnswer, bytes_of, may_have_arrived};
 
 /// A batch that has departed.
 struct Lane {

@@ -1,0 +1,421 @@
+//! What the journal is told of a batch: that it departs, and what came of it, before the
+//! table is.
+
+use csc_message::Message;
+use csc_payload::{meaning_hash, purge};
+use csc_receiver::Receipt;
+use csc_staging::{Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection, Superseded};
+
+use crate::Mode;
+use crate::deliver::{Delivery, End};
+use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
+use crate::figures::Post;
+use crate::ledger::{Departed, Departure, Ledger, Settled, Settlement};
+use crate::plan::{FormKind, LeadsTo, Prepared, plan_again};
+use crate::prepare::child_of;
+use crate::recording::Recording;
+
+/// A part of a batch that the receiver has taken. Its receipts go into the journal
+/// together with the departure of what goes next, or at once where nothing is ready to
+/// go; only then into the table.
+pub(crate) struct Accepted {
+    /// Its number in the journal.
+    pub(crate) batch: Option<i64>,
+    pub(crate) part: Vec<Prepared>,
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) answered: LastAnswer,
+}
+
+/// What the journal says of an answer.
+#[derive(Default)]
+pub(crate) struct LastAnswer {
+    pub(crate) what: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) post: Option<Post>,
+}
+
+impl LastAnswer {
+    pub(crate) fn as_event(&self, answer: &'static str) -> Answered<'_> {
+        Answered {
+            answer,
+            words: &self.what,
+            status: self.status,
+            request_id: self.request_id.as_deref(),
+            post: self.post,
+        }
+    }
+}
+
+impl<'a> Delivery<'a> {
+    /// The ledger that is written to: none in testing mode, where nothing is
+    /// acknowledged.
+    pub(crate) fn written_ledger(&self) -> Option<&'a Ledger> {
+        match self.options.mode {
+            Mode::Live => self.ledger,
+            Mode::Testing => None,
+        }
+    }
+
+    /// Writes down what was accepted last and what is about to be posted, in one step, and
+    /// has the former recorded meanwhile. Records that were planned by what the ledger has
+    /// left behind since are planned anew, and come back apart.
+    pub(crate) async fn depart(
+        &mut self,
+        part: Vec<Prepared>,
+    ) -> Result<(Vec<Prepared>, Vec<Prepared>), End> {
+        let Some(ledger) = self.written_ledger() else {
+            self.settle_accepted().await?;
+            return Ok((part, Vec::new()));
+        };
+        // Nothing departs once the table takes no more.
+        if let Err(end) = self.finish_recording().await {
+            self.leave_to_next_run()?;
+            return Err(end);
+        }
+        let in_doubt: Vec<_> = part.iter().map(Prepared::in_doubt_after).collect();
+        let departures: Vec<Departure<'_>> = part
+            .iter()
+            .zip(&in_doubt)
+            .map(|(record, in_doubt)| Departure {
+                key: &record.key,
+                kind: record.kind(),
+                text: &record.form.text,
+                again: record.goes_again(),
+                child: &record.child,
+                revision: record.revision,
+                in_doubt,
+            })
+            .collect();
+        let accepted = self.state.accepted.take();
+        let departed = ledger.depart(
+            &self.options.run_id,
+            accepted.as_ref().and_then(Accepted::settled).as_ref(),
+            &departures,
+            &self.state.recorded,
+        );
+        let Departed { batch, revisions } = match departed {
+            Ok(departed) => departed,
+            Err(full) => {
+                if let Some(accepted) = accepted {
+                    self.record_at_last(accepted, full.clone()).await?;
+                }
+                return Err(full.into());
+            }
+        };
+        let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
+        for (mut record, revision) in part.into_iter().zip(revisions) {
+            match revision {
+                Some(revision) => {
+                    record.revision = Some(revision);
+                    going.push(record);
+                }
+                None => stale.push(record),
+            }
+        }
+        if !stale.is_empty() {
+            let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
+            let known = ledger.look_up(&children)?;
+            stale = stale
+                .into_iter()
+                .map(|record| {
+                    let held = known.get(&record.child);
+                    plan_again(record, held)
+                })
+                .collect();
+        }
+        self.state.turn_to(batch);
+        self.state.recorded.clear();
+        if let Some(accepted) = accepted {
+            self.record_accepted(accepted).await?;
+        }
+        for record in going.iter().filter(|record| record.goes_again()) {
+            tracing::warn!(
+                row = record.key.id(),
+                "sent again: it may have arrived before"
+            );
+            self.report.sent_again.add(record.key.id());
+        }
+        Ok((going, stale))
+    }
+
+    /// Before a post is repeated whose answer was missing: the journal knows that it may
+    /// arrive twice.
+    pub(crate) fn note_again(&mut self, part: &[Prepared]) -> Result<(), End> {
+        if let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) {
+            ledger.post_again(batch)?;
+        }
+        if !self.state.told_again {
+            self.state.told_again = true;
+            // Those that went again anyway are told of already.
+            for record in part.iter().filter(|record| !record.goes_again()) {
+                tracing::warn!(
+                    row = record.key.id(),
+                    "sent again: it may have arrived before"
+                );
+                self.report.sent_again.add(record.key.id());
+            }
+        }
+        Ok(())
+    }
+
+    /// After a post that was not accepted: the ledger is as it was before, unless the
+    /// receiver may have taken it all the same.
+    pub(crate) fn settle_not_accepted(
+        &self,
+        part: &mut [Prepared],
+        in_doubt: bool,
+    ) -> Result<(), End> {
+        let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
+            return Ok(());
+        };
+        if in_doubt {
+            ledger.note_unknown(batch, &self.state.answered.as_event(UNKNOWN))?;
+            for record in part {
+                record.in_doubt = Some(record.in_doubt_after());
+            }
+            return Ok(());
+        }
+        let settlements: Vec<(&str, Settlement)> = part
+            .iter()
+            .map(|record| {
+                let in_doubt = record.in_doubt.clone();
+                (record.child.as_str(), Settlement::NotTaken { in_doubt })
+            })
+            .collect();
+        let mut answered = self.state.answered.as_event(REFUSED);
+        if answered.words.is_empty() {
+            answered.words = "not posted";
+        }
+        ledger.settle(&Settled {
+            batch,
+            answered,
+            settlements,
+        })?;
+        let children: Vec<&str> = part.iter().map(|r| r.child.as_str()).collect();
+        let known = ledger.look_up(&children)?;
+        for record in part {
+            record.revision = known.get(&record.child).map(|held| held.revision);
+        }
+        Ok(())
+    }
+
+    /// Writes down the receipts of purges that went before their records.
+    pub(crate) fn settle_purges(
+        &self,
+        purges: &[Prepared],
+        receipts: &[Receipt],
+    ) -> Result<(), End> {
+        let (Some(ledger), Some(batch)) = (self.written_ledger(), self.state.batch) else {
+            return Ok(());
+        };
+        Ok(ledger.settle(&Settled {
+            batch,
+            answered: self.state.answered.as_event(ACCEPTED),
+            settlements: accepted_settlements(purges, receipts),
+        })?)
+    }
+
+    /// Writes down what was accepted last, and has it recorded.
+    pub(crate) async fn settle_accepted(&mut self) -> Result<(), End> {
+        let Some(accepted) = self.state.accepted.take() else {
+            return Ok(());
+        };
+        let settled = match (self.written_ledger(), accepted.settled()) {
+            (Some(ledger), Some(settled)) => ledger.settle(&settled),
+            (Some(_) | None, _) => Ok(()),
+        };
+        match settled {
+            Ok(()) => self.record_accepted(accepted).await,
+            Err(full) => self.record_at_last(accepted, full).await,
+        }
+    }
+
+    /// Where the table takes no more, the journal still does: the next run records it.
+    pub(crate) fn leave_to_next_run(&mut self) -> Result<(), End> {
+        let Some(accepted) = self.state.accepted.take() else {
+            return Ok(());
+        };
+        let ids: Vec<i64> = accepted.part.iter().map(|record| record.key.id()).collect();
+        self.note_unrecorded(&ids);
+        if let (Some(ledger), Some(settled)) = (self.written_ledger(), accepted.settled()) {
+            ledger.settle(&settled)?;
+        }
+        Ok(())
+    }
+
+    /// Where the journal takes no more, the table still does: the run ends after that.
+    pub(crate) async fn record_at_last(
+        &mut self,
+        accepted: Accepted,
+        full: Message,
+    ) -> Result<(), End> {
+        let begun = self
+            .record_accepted(Accepted {
+                batch: None,
+                ..accepted
+            })
+            .await;
+        let recorded = match begun {
+            Ok(()) => self.finish_recording().await,
+            Err(end) => Err(end),
+        };
+        if let Err(End::Because(message)) = recorded {
+            tracing::error!("{message}");
+        }
+        Err(End::Because(full))
+    }
+
+    /// Brings what was accepted into the table, also where the run ends for another reason.
+    pub(crate) async fn close(&mut self) -> Result<(), End> {
+        let settled = self.settle_accepted().await;
+        let recorded = self.finish_recording().await;
+        settled.and(recorded)
+    }
+
+    pub(crate) async fn record_accepted(&mut self, accepted: Accepted) -> Result<(), End> {
+        let Accepted {
+            batch,
+            part,
+            receipts,
+            ..
+        } = accepted;
+        let live = self.options.mode == Mode::Live;
+        for record in &part {
+            if record.may_leave_remains {
+                self.report.may_leave_remains.add(record.key.id());
+            }
+        }
+        let purges = part
+            .iter()
+            .filter(|record| record.kind() == FormKind::Purge)
+            .count();
+        let outcomes = part
+            .into_iter()
+            .zip(receipts)
+            .map(|(record, Receipt { uuid, at })| Outcome {
+                key: record.key,
+                result: match record.leads_to {
+                    _ if !live => RowResult::Tested {
+                        receipt: format!("simulated {uuid}"),
+                    },
+                    LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
+                    LeadsTo::Nothing { record, hash } => RowResult::Purged {
+                        receipt: uuid,
+                        at,
+                        record,
+                        hash,
+                    },
+                },
+            })
+            .collect();
+        let what = Recording::Accepted {
+            batch,
+            purges: purges as u64,
+        };
+        self.record(outcomes, what).await
+    }
+
+    /// Records what an earlier run sent and could not record, from the journal.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), End> {
+        let Some(ledger) = self.written_ledger().cloned() else {
+            return Ok(());
+        };
+        for batch in ledger.unrecorded_batches(&self.store.place())? {
+            let mut outcomes = Vec::new();
+            for row in ledger.unrecorded_rows(batch)? {
+                let Unrecorded {
+                    key,
+                    is_purge,
+                    receipt,
+                    at,
+                } = row;
+                if !is_purge {
+                    let result = RowResult::Accepted { receipt, at };
+                    outcomes.push(Outcome { key, result });
+                } else if let Some((key, record, hash)) = self.deleted_row(&key).await? {
+                    let result = RowResult::Purged {
+                        receipt,
+                        at,
+                        record,
+                        hash,
+                    };
+                    outcomes.push(Outcome { key, result });
+                }
+            }
+            // A row that changed since keeps what it has now: that is another payload.
+            let recorded = match outcomes.is_empty() {
+                true => Vec::new(),
+                false => self.store.record(&outcomes).await.map_err(Message::from)?,
+            };
+            for id in recorded {
+                tracing::info!(
+                    row = id,
+                    "recorded from the journal: an earlier run sent it"
+                );
+                self.report.caught_up.add(id);
+            }
+            ledger.note_recorded(&self.options.run_id, batch)?;
+        }
+        Ok(())
+    }
+
+    /// A deleted row that still is as it was when its purge was sent, with the purge.
+    pub(crate) async fn deleted_row(
+        &self,
+        key: &RowKey,
+    ) -> Result<Option<(RowKey, String, [u8; 32])>, End> {
+        let request = PageRequest {
+            selection: Selection::Deletions,
+            after: key.id().saturating_sub(1),
+            limits: PageLimits { rows: 1, bytes: 1 },
+            with_previous: true,
+        };
+        let all = Superseded::default();
+        let page = self
+            .store
+            .page(request, &all)
+            .await
+            .map_err(Message::from)?;
+        let row = page.into_iter().next().filter(|row| row.key.is_as(key));
+        Ok(row.and_then(|row| {
+            let (key, child) = child_of(row)?;
+            let purge = purge(&child.value());
+            Some((key, purge.to_string(), meaning_hash(&purge)))
+        }))
+    }
+}
+
+impl Accepted {
+    /// For the journal, where it knows of the part's departure.
+    pub(crate) fn settled(&self) -> Option<Settled<'_>> {
+        Some(Settled {
+            batch: self.batch?,
+            answered: self.answered.as_event(ACCEPTED),
+            settlements: accepted_settlements(&self.part, &self.receipts),
+        })
+    }
+}
+
+/// What the receiver holds now that it has taken these.
+pub(crate) fn accepted_settlements<'a>(
+    part: &'a [Prepared],
+    receipts: &[Receipt],
+) -> Vec<(&'a str, Settlement)> {
+    part.iter()
+        .zip(receipts)
+        .map(|(record, receipt)| {
+            let receipt = (receipt.uuid.clone(), receipt.at);
+            let settlement = match &record.leads_to {
+                LeadsTo::Record { meaning, .. } => Settlement::Record {
+                    meaning: *meaning,
+                    skeleton: record.may_become(),
+                    receipt,
+                    may_have_remains: record.may_leave_remains,
+                },
+                LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
+            };
+            (record.child.as_str(), settlement)
+        })
+        .collect()
+}
