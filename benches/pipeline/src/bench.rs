@@ -20,7 +20,7 @@ use crate::sender::{Sender, submission_url};
 /// The benchmark's arguments.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Rows of the table, about 2.3 KB each; several sizes with commas between them
+    /// Rows of the table, about 2.5 KB each; several sizes with commas between them
     #[arg(long, value_delimiter = ',', default_value = "10000",
           value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
     rows: Vec<u64>,
