@@ -367,10 +367,12 @@ impl Made {
     /// The rows are looked up by their ids, one by one, so that no other is locked. A
     /// table with triggers forbids OUTPUT alone: it goes into a table variable, and a
     /// trigger's own answers come before ours. The table has no alias, since a server of
-    /// the tests takes OUTPUT with none.
+    /// the tests takes OUTPUT with none. Without XACT_ABORT a part that fails might let the
+    /// rest go on, and look like no row at all.
     fn update(&self, set: &str, values: &str, rows: &str, more: &str) -> String {
         format!(
             "SET NOCOUNT ON;
+             SET XACT_ABORT ON;
              DECLARE @recorded TABLE (id BIGINT NOT NULL);
              UPDATE {table} SET {set}
              OUTPUT inserted.{id} INTO @recorded (id)
