@@ -58,6 +58,24 @@ impl Superseded {
         self.ids.contains(ordered(id))
     }
 
+    /// The ids kept, from one on.
+    ///
+    /// Not by `advance_to` of the whole: where no id shares the upper half of the one asked
+    /// for, roaring 0.11 leaves out ids of the next half that are below the lower half of it.
+    fn from(&self, least: u64) -> impl Iterator<Item = u64> + '_ {
+        let (upper, lower) = (least >> 32, least as u32);
+        self.ids
+            .bitmaps()
+            .skip_while(move |(half, _)| u64::from(*half) < upper)
+            .flat_map(move |(half, ids)| {
+                let mut following = ids.iter();
+                if u64::from(half) == upper {
+                    following.advance_to(lower);
+                }
+                following.map(move |id| (u64::from(half) << 32) | u64::from(id))
+            })
+    }
+
     /// The stretch that follows an id, with at most so many ids to skip.
     pub(crate) fn stretch(&self, after: i64, most: usize) -> Stretch {
         let none = Stretch {
@@ -67,8 +85,7 @@ impl Superseded {
         let Some(first) = after.checked_add(1) else {
             return none;
         };
-        let mut following = self.ids.iter();
-        following.advance_to(ordered(first));
+        let mut following = self.from(ordered(first));
         let skip: Vec<i64> = following.by_ref().take(most).map(id_of).collect();
         let last = following.next().map_or(i64::MAX, |next| id_of(next) - 1);
         Stretch { skip, last }
@@ -123,5 +140,12 @@ mod tests {
         assert!(!superseded.contains(3) && !superseded.is_empty());
         let stretch = superseded.stretch(i64::MIN, 2);
         assert_eq!((stretch.skip, stretch.last), (vec![-3, 0], i64::MAX - 1));
+    }
+
+    #[test]
+    fn the_first_id_of_a_later_half_is_not_left_out() {
+        let superseded: Superseded = [0, 5 << 32].into_iter().collect();
+        assert_eq!(superseded.stretch(i64::MIN, 5).skip, [0, 5 << 32]);
+        assert_eq!(superseded.stretch((2 << 32) + 7, 5).skip, [5 << 32]);
     }
 }
