@@ -32,5 +32,5 @@ mod tree;
 pub use delta::{apply, diff, purge};
 pub use fake::{Fakes, test_record};
 pub use meaning::{meaning, meaning_hash, meaning_hash_of_text};
-pub use record::{Essence, Record, RecordFault};
+pub use record::{Essence, Reading, Record, RecordFault};
 pub use skeleton::Skeleton;

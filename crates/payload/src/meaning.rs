@@ -258,11 +258,12 @@ impl<N: Node> Normal<'_, N> {
 
 /// The fields of an object that say something, in the order of their keys.
 fn fields<N: Node>(map: &N::Object, purged: Purged) -> Fields<'_, N> {
-    let mut fields: Fields<'_, N> = map
-        .each()
-        .filter(|(key, value)| !(*key == PURGE && matches!(value.view(), View::Bool(false))))
-        .filter_map(|(key, value)| Some((key, Normal::of(key, value, purged)?)))
-        .collect();
+    let each = map.each();
+    let mut fields: Fields<'_, N> = Vec::with_capacity(each.size_hint().1.unwrap_or_default());
+    fields.extend(
+        each.filter(|(key, value)| !(*key == PURGE && matches!(value.view(), View::Bool(false))))
+            .filter_map(|(key, value)| Some((key, Normal::of(key, value, purged)?))),
+    );
     fields.sort_unstable_by_key(|(key, _)| *key);
     fields
 }
@@ -306,18 +307,32 @@ fn write_joined<T>(
 
 /// A JSON string.
 pub(crate) fn write_text(text: &str, out: &mut String) {
+    out.reserve(text.len() + 2);
     out.push('"');
-    // Looked at without a stop in between, many bytes at once: most texts need no escape.
-    let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    if text
-        .bytes()
-        .fold(false, |found, byte| found | needs_escape(byte))
-    {
+    if needs_escape(text.as_bytes()) {
         write_escaped(text, out);
     } else {
         out.push_str(text);
     }
     out.push('"');
+}
+
+/// Whether there is a control character, a quote or a backslash: eight bytes at once, since
+/// every key and text of every record is looked at, and few need an escape.
+fn needs_escape(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    // The high bit of a byte that is less than so much, and of none where no byte is.
+    let less = |word: u64, than: u64| word.wrapping_sub(than * EACH) & !word;
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        let quote = less(word ^ (u64::from(b'"') * EACH), 1);
+        let backslash = less(word ^ (u64::from(b'\\') * EACH), 1);
+        (less(word, 0x20) | quote | backslash) & HIGH != 0
+    }) || rest
+        .iter()
+        .any(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\')
 }
 
 fn write_escaped(text: &str, out: &mut String) {
@@ -394,12 +409,25 @@ pub(crate) fn canonical_number(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
 
     fn parsed(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_needs_an_escape_is_found_wherever_it_stands(
+            text in prop::collection::vec(
+                prop_oneof![any::<char>(), prop::char::range('\0', '\u{80}'), Just('a')], 0..40),
+        ) {
+            let text: String = text.into_iter().collect();
+            let expected = text.chars().any(|c| c < ' ' || c == '"' || c == '\\');
+            prop_assert_eq!(needs_escape(text.as_bytes()), expected);
+        }
     }
 
     #[test]

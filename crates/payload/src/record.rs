@@ -75,6 +75,68 @@ impl fmt::Debug for Record {
     }
 }
 
+/// A staged payload that was read once, for whatever is asked of it.
+pub struct Reading<'t> {
+    text: &'t str,
+    /// The text without what stands around it.
+    trimmed: &'t str,
+    /// `None` where it is no JSON, or a key in it is serde_json's own.
+    tree: Option<Tree<'t>>,
+}
+
+impl<'t> Reading<'t> {
+    /// Reads a staged payload.
+    pub fn of(text: &'t str) -> Reading<'t> {
+        let trimmed = trimmed(text);
+        Reading {
+            text,
+            trimmed,
+            tree: Tree::read(trimmed),
+        }
+    }
+
+    /// The payload as it was staged.
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// What was read.
+    pub(crate) fn tree(&self) -> Option<&Tree<'t>> {
+        self.tree.as_ref()
+    }
+
+    /// As [`Record::parse`] and [`Record::essence`].
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn record(&self) -> Result<(Record, Essence), RecordFault> {
+        if let Some(tree) = &self.tree
+            && let Some(record) = Record::of_tree(self.trimmed, tree)
+        {
+            return Ok((record, Essence::of(tree)));
+        }
+        // Whatever is out of the ordinary.
+        let record = Record::parse(self.text)?;
+        let essence = record.essence();
+        Ok((record, essence))
+    }
+}
+
+/// Its `Debug` shows a length, nothing of the child.
+impl fmt::Debug for Reading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("bytes", &self.text.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// White space around a payload and a byte-order mark in front of it are no part of it.
+fn trimmed(text: &str) -> &str {
+    let trimmed = text.trim();
+    trimmed.strip_prefix('\u{feff}').unwrap_or(trimmed).trim()
+}
+
 impl Record {
     /// Reads a staged payload. White space around it and a byte-order mark in
     /// front of it are not part of it.
@@ -85,8 +147,7 @@ impl Record {
     /// # Errors
     /// A [`RecordFault`]; whatever it says, it says without quoting the payload.
     pub fn parse(text: &str) -> Result<Record, RecordFault> {
-        let trimmed = text.trim();
-        let trimmed = trimmed.strip_prefix('\u{feff}').unwrap_or(trimmed).trim();
+        let trimmed = trimmed(text);
         if trimmed.is_empty() {
             return Err(RecordFault::Blank);
         }
@@ -172,23 +233,6 @@ impl Record {
         let tree = Tree::read(&self.text);
         // `parse` has refused whatever a tree cannot be read from.
         Essence::of(&tree.unwrap_or(Tree::Null))
-    }
-
-    /// As [`Record::parse`] and [`Record::essence`], from one reading of the text.
-    ///
-    /// # Errors
-    /// As [`Record::parse`].
-    pub fn parse_with_essence(text: &str) -> Result<(Record, Essence), RecordFault> {
-        let sendable = text.trim();
-        if let Some(tree) = Tree::read(sendable)
-            && let Some(record) = Record::of_tree(sendable, &tree)
-        {
-            return Ok((record, Essence::of(&tree)));
-        }
-        // Whatever is out of the ordinary.
-        let record = Record::parse(text)?;
-        let essence = record.essence();
-        Ok((record, essence))
     }
 
     /// The record of a text that can go as it is.

@@ -4,9 +4,8 @@
 //!
 //! The rules are a file, `data/rules.json`, which the program carries with it and
 //! an authority can replace; it explains itself under `about`. It becomes a tree
-//! once, and each record is then walked through along that tree: one pass over
-//! the text, without building anything of it, so a check costs about as much as
-//! reading the JSON. What a rule is called and how heavy it weighs is code
+//! once, and each record, read into one of its own, is then walked through along
+//! that tree. What a rule is called and how heavy it weighs is code
 //! ([`crate::finding::RuleId`]), because the sending goes by it.
 
 mod date;
@@ -17,7 +16,7 @@ mod tree;
 mod walk;
 
 use crate::finding::{Checked, Finding, Found, RuleId};
-use crate::record::{Record, RecordFault};
+use crate::record::{Reading, Record, RecordFault};
 
 pub use file::{Fault, RulesFault};
 
@@ -57,19 +56,24 @@ impl Rules {
     ///
     /// A payload without an error is always a [`Record`].
     pub fn check(&self, payload: &str) -> Checked {
-        // The same as `Record::parse` takes off.
-        let text = payload.trim();
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        match walk::walk(&self.record, text) {
-            Ok(walked) if walked.second_look => second_look(payload, Some(walked.checked)),
-            Ok(walked) => walked.checked,
-            Err(_) => second_look(payload, None),
+        self.check_read(&Reading::of(payload))
+    }
+
+    /// As [`Rules::check`], of a payload that was read.
+    pub fn check_read(&self, payload: &Reading<'_>) -> Checked {
+        let Some(tree) = payload.tree() else {
+            return second_look(payload.text(), None);
+        };
+        let walked = walk::walk(&self.record, tree);
+        if walked.repeated_key {
+            return second_look(payload.text(), Some(walked.checked));
         }
+        walked.checked
     }
 }
 
-/// The walk does not look into what it doesn't know, nor say why a text is no
-/// JSON. Both are rare, and `Record` does, so it has the last word on them.
+/// A tree does not say why a text is none, nor the walk what a key that stands twice
+/// means for the child. Both are rare, and `Record` does, so it has the last word on them.
 fn second_look(payload: &str, walked: Option<Checked>) -> Checked {
     let (rule, message, mut checked) = match (walked, Record::parse(payload)) {
         // What is wrong has been found, with its place and item number.

@@ -2,12 +2,14 @@
 //! `Value`, for what only needs to be looked at.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::ids::PURGE;
 use crate::node::{Fields, Node, View};
+use crate::record::JsonKind;
 
 /// serde_json carries numbers and raw text through keys of its own.
 const RESERVED: &str = "$serde_json::private::";
@@ -21,16 +23,67 @@ pub(crate) enum Tree<'t> {
     Number(Cow<'t, str>),
     Text(Cow<'t, str>),
     Array(Vec<Tree<'t>>),
-    Object(Sorted<'t>),
+    Object(Object<'t>),
 }
 
-/// An object's fields in the order of their keys; of a key that was there twice the
-/// last one, as in a `Value`.
+/// An object's fields; of a key that is there twice the last one counts, as in a `Value`.
 #[derive(Debug)]
-pub(crate) struct Sorted<'t> {
+pub(crate) struct Object<'t> {
+    /// All of them, in the text's order.
     fields: Vec<(Cow<'t, str>, Tree<'t>)>,
-    /// Whether a key was there twice.
-    repeated: bool,
+    /// Where a key is there twice: the places of the fields that count, in order.
+    counting: Option<Box<[usize]>>,
+}
+
+/// Fewer fields than these are told apart by a look at each other.
+const FEW: usize = 24;
+
+impl<'t> Object<'t> {
+    fn of(fields: Vec<(Cow<'t, str>, Tree<'t>)>) -> Object<'t> {
+        let counting = has_key_twice(&fields).then(|| {
+            let last: HashMap<&str, usize> = fields
+                .iter()
+                .enumerate()
+                .map(|(at, (key, _))| (&**key, at))
+                .collect();
+            let mut places: Vec<usize> = last.into_values().collect();
+            places.sort_unstable();
+            places.into_boxed_slice()
+        });
+        Object { fields, counting }
+    }
+
+    /// All fields in the text's order, also those that do not count since their key comes
+    /// again.
+    pub(crate) fn every(&self) -> impl Iterator<Item = (&str, &Tree<'t>)> {
+        self.fields.iter().map(|(key, value)| (&**key, value))
+    }
+
+    fn has_key_twice(&self) -> bool {
+        self.counting.is_some()
+    }
+}
+
+fn has_key_twice(fields: &[(Cow<'_, str>, Tree<'_>)]) -> bool {
+    if fields.len() > FEW {
+        let keys: HashSet<&str> = fields.iter().map(|(key, _)| &**key).collect();
+        return keys.len() < fields.len();
+    }
+    // Keys that differ in these are different: only the others are compared.
+    let mut seen = 0u64;
+    fields.iter().enumerate().any(|(at, (key, _))| {
+        let bytes = key.as_bytes();
+        let sign = bytes.len()
+            ^ bytes.first().map_or(0, |first| usize::from(*first) << 2)
+            ^ bytes.last().map_or(0, |last| usize::from(*last) << 1)
+            ^ bytes
+                .get(bytes.len() / 2)
+                .map_or(0, |middle| usize::from(*middle) << 3);
+        let bit = 1 << (sign % 64);
+        let maybe = seen & bit != 0;
+        seen |= bit;
+        maybe && fields[..at].iter().any(|(before, _)| before == key)
+    })
 }
 
 impl<'t> Tree<'t> {
@@ -46,9 +99,20 @@ impl<'t> Tree<'t> {
             Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
             Tree::Array(items) => items.iter().all(Tree::is_plain),
             Tree::Object(object) => object
-                .fields
-                .iter()
+                .each()
                 .all(|(key, value)| key != PURGE && value.is_plain()),
+        }
+    }
+
+    /// Its kind.
+    pub(crate) fn kind(&self) -> JsonKind {
+        match self {
+            Tree::Null => JsonKind::Null,
+            Tree::Bool(_) => JsonKind::Boolean,
+            Tree::Number(_) => JsonKind::Number,
+            Tree::Text(_) => JsonKind::Text,
+            Tree::Array(_) => JsonKind::Array,
+            Tree::Object(_) => JsonKind::Object,
         }
     }
 
@@ -59,14 +123,15 @@ impl<'t> Tree<'t> {
             Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
             Tree::Array(items) => items.iter().all(Tree::is_sendable),
             Tree::Object(object) => {
-                !object.repeated && object.fields.iter().all(|(_, value)| value.is_sendable())
+                !object.has_key_twice()
+                    && object.fields.iter().all(|(_, value)| value.is_sendable())
             }
         }
     }
 }
 
 impl<'t> Node for Tree<'t> {
-    type Object = Sorted<'t>;
+    type Object = Object<'t>;
 
     fn view(&self) -> View<'_, Tree<'t>> {
         match self {
@@ -80,18 +145,23 @@ impl<'t> Node for Tree<'t> {
     }
 }
 
-impl<'t> Fields for Sorted<'t> {
+impl<'t> Fields for Object<'t> {
     type Node = Tree<'t>;
 
     fn get(&self, key: &str) -> Option<&Tree<'t>> {
-        let at = self
-            .fields
-            .binary_search_by(|(known, _)| (**known).cmp(key));
-        self.fields.get(at.ok()?).map(|(_, value)| value)
+        let mut from_the_end = self.fields.iter().rev();
+        from_the_end
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value)
     }
 
     fn each(&self) -> impl Iterator<Item = (&str, &Tree<'t>)> {
-        self.fields.iter().map(|(key, value)| (&**key, value))
+        let counting = self.counting.as_deref();
+        let counts = move |at| counting.is_none_or(|places| places.binary_search(&at).is_ok());
+        self.every()
+            .enumerate()
+            .filter(move |(at, _)| counts(*at))
+            .map(|(_, field)| field)
     }
 }
 
@@ -144,7 +214,8 @@ impl<'t> Visitor<'t> for Reading {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut from: A) -> Result<Tree<'t>, A::Error> {
-        let mut fields: Vec<(Cow<'t, str>, Tree<'t>)> = Vec::new();
+        // The specification's largest object has 16.
+        let mut fields: Vec<(Cow<'t, str>, Tree<'t>)> = Vec::with_capacity(16);
         while let Some(Key(key)) = from.next_key()? {
             if key.starts_with(RESERVED) {
                 let Digits(number) = from.next_value()?;
@@ -152,15 +223,7 @@ impl<'t> Visitor<'t> for Reading {
             }
             fields.push((key, from.next_value()?));
         }
-        // Stable, so that of equal keys the last stays last.
-        fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let repeated = fields.windows(2).any(|two| two[0].0 == two[1].0);
-        if repeated {
-            fields.reverse();
-            fields.dedup_by(|(a, _), (b, _)| a == b);
-            fields.reverse();
-        }
-        Ok(Tree::Object(Sorted { fields, repeated }))
+        Ok(Tree::Object(Object::of(fields)))
     }
 }
 
@@ -217,6 +280,10 @@ impl<'t> Deserialize<'t> for Digits {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -232,11 +299,27 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("a", "Number(\"5\")".to_string()),
-                ("b", "Number(\"4\")".to_string())
+                ("b", "Number(\"4\")".to_string()),
+                ("a", "Number(\"5\")".to_string())
             ]
         );
-        assert!(fields.get("a").is_some() && fields.get("c").is_none());
+        assert!(matches!(fields.get("b"), Some(Tree::Number(four)) if four == "4"));
+        assert!(fields.get("c").is_none());
+        let every: Vec<_> = fields.every().map(|(key, _)| key).collect();
+        assert_eq!(every, ["b", "a", "b", "b", "a"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_that_stands_twice_is_found_among_few_and_many(
+            keys in prop::collection::vec("[ab_]{0,4}", 0..40),
+        ) {
+            let fields = keys.iter().map(|key| (Cow::Borrowed(key.as_str()), Tree::Null));
+            let object = Object::of(fields.collect());
+            let different: BTreeSet<&String> = keys.iter().collect();
+            prop_assert_eq!(object.has_key_twice(), different.len() < keys.len());
+            prop_assert_eq!(object.each().count(), different.len());
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 mod generated;
 
 use csc_payload::{
-    Fakes, Record, Skeleton, apply, diff, meaning, meaning_hash, meaning_hash_of_text, purge,
+    Fakes, Reading, Record, Skeleton, apply, diff, meaning, meaning_hash, meaning_hash_of_text,
+    purge,
 };
 use generated::{record, respelled, spaced};
 use jiff::civil::date;
@@ -55,7 +56,7 @@ proptest! {
         prop_assert_eq!(meaning_hash_of_text(&text), Some(meaning_hash(&value)));
         let parsed = Record::parse(&text);
         prop_assert_eq!(
-            Record::parse_with_essence(&text),
+            Reading::of(&text).record(),
             parsed.clone().map(|record| (record.clone(), record.essence()))
         );
         if let Ok(record) = parsed {

@@ -4,7 +4,7 @@ use csc_message::Message;
 use csc_payload::finding::{Finding, Severity};
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
-use csc_payload::{Essence, Record};
+use csc_payload::{Essence, Reading, Record};
 use csc_staging::{RowKey, Selection, StagedRow};
 
 use crate::RunOptions;
@@ -91,9 +91,13 @@ pub struct Checks {
 impl Checks {
     /// What there is to say about a payload.
     pub fn check(&self, payload: &str) -> csc_payload::finding::Checked {
-        let mut checked = self.rules.check(payload);
+        self.check_read(&Reading::of(payload))
+    }
+
+    fn check_read(&self, payload: &Reading<'_>) -> csc_payload::finding::Checked {
+        let mut checked = self.rules.check_read(payload);
         if let Some(schema) = &self.schema {
-            checked = checked.and(schema.check(payload));
+            checked = checked.and(schema.check(payload.text()));
         }
         if self.strict {
             checked.strict()
@@ -104,8 +108,8 @@ impl Checks {
 
     /// The errors, and the same in words for `api_response`; `None` where there are none.
     /// Findings hold no values.
-    fn errors(&self, payload: &str) -> Option<(Vec<Finding>, String)> {
-        let checked = self.check(payload);
+    fn errors(&self, payload: &Reading<'_>) -> Option<(Vec<Finding>, String)> {
+        let checked = self.check_read(payload);
         if checked.errors() == 0 {
             return None;
         }
@@ -260,7 +264,8 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
             "not sent: json_payload is not valid UTF-8 text".into(),
         ));
     };
-    let (record, essence) = match Record::parse_with_essence(&text) {
+    let reading = Reading::of(&text);
+    let (record, essence) = match reading.record() {
         Ok(read) => read,
         Err(fault) => {
             let words = format!("not sent: {fault}");
@@ -278,7 +283,7 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
     if let Some((findings, words)) = options
         .checks
         .as_ref()
-        .and_then(|checks| checks.errors(&text))
+        .and_then(|checks| checks.errors(&reading))
     {
         return Err(Box::new(Unfit {
             key: row.key,

@@ -1,67 +1,13 @@
 //! One value of a record, and whether a field's rules allow it. Pure functions:
 //! a value goes in, what is wrong with it comes out.
 
-use std::borrow::Cow;
-
 use jiff::civil::Date;
 
 use super::date;
 use super::pattern::Pattern;
 use crate::finding::{RuleId, code_may_be_shown, shape_of};
 use crate::record::JsonKind;
-
-/// A value that has no parts, read from its spelling; of the others, the kind.
-#[derive(Debug)]
-pub(super) enum Scalar<'t> {
-    /// `null`, which means absent.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number as it is spelled.
-    Number(&'t str),
-    /// A text without its quotes and escapes.
-    Text(Cow<'t, str>),
-    /// A list.
-    Array,
-    /// An object.
-    Object,
-}
-
-impl<'t> Scalar<'t> {
-    /// Reads a value from its JSON text, which must be one.
-    ///
-    /// # Errors
-    /// Where an escape names half of a pair of surrogates.
-    pub(super) fn read(raw: &'t str) -> Result<Scalar<'t>, serde_json::Error> {
-        Ok(match raw.as_bytes() {
-            [b'"', inner @ .., b'"'] => {
-                if inner.contains(&b'\\') {
-                    Scalar::Text(Cow::Owned(serde_json::from_str(raw)?))
-                } else {
-                    Scalar::Text(Cow::Borrowed(&raw[1..raw.len() - 1]))
-                }
-            }
-            [b'n', ..] => Scalar::Null,
-            [b't', ..] => Scalar::Bool(true),
-            [b'f', ..] => Scalar::Bool(false),
-            [b'[', ..] => Scalar::Array,
-            [b'{', ..] => Scalar::Object,
-            _ => Scalar::Number(raw),
-        })
-    }
-
-    /// Its kind.
-    pub(super) fn kind(&self) -> JsonKind {
-        match self {
-            Scalar::Null => JsonKind::Null,
-            Scalar::Bool(_) => JsonKind::Boolean,
-            Scalar::Number(_) => JsonKind::Number,
-            Scalar::Text(_) => JsonKind::Text,
-            Scalar::Array => JsonKind::Array,
-            Scalar::Object => JsonKind::Object,
-        }
-    }
-}
+use crate::tree::Tree;
 
 /// What a field without parts may hold.
 #[derive(Debug)]
@@ -158,29 +104,29 @@ impl Leaf {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn judge(&self, value: &Scalar<'_>) -> Result<Option<Date>, LeafFault> {
+    pub(super) fn judge(&self, value: &Tree<'_>) -> Result<Option<Date>, LeafFault> {
         match (self, value) {
-            (Leaf::Text(rules), Scalar::Text(text)) => rules.judge(text).map(|()| None),
-            (Leaf::Date, Scalar::Text(text)) => match date::read(text) {
+            (Leaf::Text(rules), Tree::Text(text)) => rules.judge(text).map(|()| None),
+            (Leaf::Date, Tree::Text(text)) => match date::read(text) {
                 Some(day) => Ok(Some(day)),
                 None => Err(not_a_date(text)),
             },
-            (Leaf::Flag { purges: true }, Scalar::Bool(true)) => Err(LeafFault::new(
+            (Leaf::Flag { purges: true }, Tree::Bool(true)) => Err(LeafFault::new(
                 RuleId::Purge,
                 "is true in a record that was staged to be kept".to_owned(),
             )),
-            (Leaf::Flag { .. }, Scalar::Bool(_)) => Ok(None),
-            (Leaf::Integer { minimum, maximum }, Scalar::Number(spelling)) => {
+            (Leaf::Flag { .. }, Tree::Bool(_)) => Ok(None),
+            (Leaf::Integer { minimum, maximum }, Tree::Number(spelling)) => {
                 judge_integer(*minimum, *maximum, spelling).map(|()| None)
             }
             (
                 Leaf::Text(_) | Leaf::Date | Leaf::Flag { .. } | Leaf::Integer { .. },
-                Scalar::Null
-                | Scalar::Bool(_)
-                | Scalar::Number(_)
-                | Scalar::Text(_)
-                | Scalar::Array
-                | Scalar::Object,
+                Tree::Null
+                | Tree::Bool(_)
+                | Tree::Number(_)
+                | Tree::Text(_)
+                | Tree::Array(_)
+                | Tree::Object(_),
             ) => Err(LeafFault::new(
                 RuleId::WrongType,
                 wrong_type(value.kind(), self.wanted()),
@@ -307,7 +253,7 @@ mod tests {
     use super::*;
 
     fn fault(leaf: &Leaf, raw: &str) -> Option<RuleId> {
-        leaf.judge(&Scalar::read(raw).unwrap())
+        leaf.judge(&Tree::read(raw).unwrap())
             .err()
             .map(|fault| fault.rule)
     }

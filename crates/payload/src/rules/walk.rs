@@ -1,5 +1,4 @@
-//! Goes through a payload's text and the rules' tree together, once, and builds
-//! nothing of the payload.
+//! Goes through a payload that was read and the rules together, once.
 //!
 //! What several fields have to do with each other is gathered on the way: the
 //! dates of the objects that are open, the ids of the lists that are open, the
@@ -8,45 +7,32 @@
 
 mod visit;
 
-use std::borrow::Cow;
-
 use jiff::ToSpan as _;
 use jiff::civil::Date;
-use serde::de::DeserializeSeed as _;
 
-use super::leaf::{Leaf, LeafFault, Scalar};
+use super::leaf::{Leaf, LeafFault};
 use super::tree::{BirthRole, Field, FieldSet, ObjectRules};
 use crate::finding::{Checked, Finding, Found, RuleId};
-use visit::{Container, Null, Want};
+use crate::tree::Tree;
+use visit::Want;
 
 /// What a walk has found.
 pub(super) struct Walked {
     /// The findings.
     pub(super) checked: Checked,
-    /// There was something that a walk passes over: an unknown key, under which
-    /// anything may be, or a key that stands twice.
-    pub(super) second_look: bool,
+    /// A key stands twice.
+    pub(super) repeated_key: bool,
 }
 
 /// Checks a payload.
-///
-/// # Errors
-/// Where the text is no JSON.
-pub(super) fn walk(record: &ObjectRules, text: &str) -> Result<Walked, serde_json::Error> {
+pub(super) fn walk(record: &ObjectRules, payload: &Tree<'_>) -> Walked {
     let mut walk = Walk::default();
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let root = Container {
-        walk: &mut walk,
-        want: Want::Object(record),
-        null: Null::Refused,
-    };
-    root.deserialize(&mut deserializer)?;
-    deserializer.end()?;
+    walk.container(Want::Object(record), payload);
     walk.judge_waiting();
-    Ok(Walked {
+    Walked {
         checked: walk.checked,
-        second_look: walk.second_look,
-    })
+        repeated_key: walk.repeated_key,
+    }
 }
 
 /// What a walk has gathered so far.
@@ -60,7 +46,7 @@ struct Walk<'r> {
     dates: Vec<Option<Date>>,
     birth: Option<Date>,
     waiting: Vec<Event<'r>>,
-    second_look: bool,
+    repeated_key: bool,
 }
 
 /// An event that was met before the day of birth.
@@ -140,7 +126,7 @@ impl<'r> Walk<'r> {
         field: &'r Field,
         leaf: &Leaf,
         birth: &'r BirthRole,
-        value: &Scalar<'_>,
+        value: &Tree<'_>,
     ) -> Option<Date> {
         let day = match leaf.judge(value) {
             Ok(day) => day?,
@@ -190,7 +176,7 @@ impl<'r> Walk<'r> {
     }
 
     fn judge_repeated_key(&mut self, object: &ObjectRules, index: usize) {
-        self.second_look = true;
+        self.repeated_key = true;
         let field = &object.fields[index];
         let rule = if object.unique == Some(index) {
             RuleId::RepeatedId
@@ -202,7 +188,6 @@ impl<'r> Walk<'r> {
     }
 
     fn judge_unknown_key(&mut self, object: &ObjectRules, key: Option<&str>) {
-        self.second_look = true;
         let rule = RuleId::UnknownKey;
         let Some(key) = key else {
             let at = At {
@@ -264,7 +249,7 @@ impl<'r> Walk<'r> {
     }
 
     /// Judges the ids of a list's items, each with its index.
-    fn judge_ids(&mut self, item: &ObjectRules, mut ids: Vec<(Cow<'_, str>, usize)>) {
+    fn judge_ids(&mut self, item: &ObjectRules, mut ids: Vec<(&str, usize)>) {
         let Some(unique) = item.unique else { return };
         ids.sort_unstable();
         for two in ids.windows(2) {
