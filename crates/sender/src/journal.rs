@@ -21,6 +21,12 @@ pub struct Journal {
     connection: Arc<Mutex<Connection>>,
 }
 
+/// The size of a new file's pages: a batch's rows lie side by side and are written together.
+const PAGE_BYTES: u32 = 16 * 1024;
+
+/// So many pages are kept beside the file before they are copied into it.
+const CHECKPOINT_PAGES: u32 = 1000;
+
 /// How long another program's lock on the file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
@@ -54,15 +60,18 @@ impl Journal {
         let open = || -> rusqlite::Result<Connection> {
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_WAIT)?;
+            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             // What a purge removes is overwritten, not just unlinked.
             connection.pragma_update(None, "secure_delete", "ON")?;
+            // A page that is written again before it is copied into the file is copied once.
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.set_prepared_statement_cache_capacity(32);
             // Two programs may open it at the same moment: one makes what is missing, the
             // other waits.
             let making = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            making.execute_batch(crate::ledger::SCHEMA)?;
+            crate::ledger::migrate(&making)?;
             making.execute_batch(events::SCHEMA)?;
             run_record::migrate(&making)?;
             making.execute_batch(
@@ -464,6 +473,43 @@ fn create_for_owner(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ledger_of_an_earlier_version_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let before = Connection::open(&path).unwrap();
+        before
+            .execute_batch(
+                "CREATE TABLE held_child (
+                     endpoint TEXT NOT NULL, la_code TEXT NOT NULL, la_child_id TEXT NOT NULL,
+                     revision INTEGER NOT NULL, meaning BLOB, skeleton TEXT, receipt TEXT,
+                     receipt_at TEXT, in_doubt TEXT, remains INTEGER NOT NULL DEFAULT 0,
+                     PRIMARY KEY (endpoint, la_code, la_child_id)
+                 ) WITHOUT ROWID;
+                 INSERT INTO held_child VALUES
+                     ('https://a', '201', 'one', 4, zeroblob(32), '{\"x\":0}', 'r', NULL, NULL, 1),
+                     ('https://a', '202', 'one', 1, NULL, NULL, NULL, NULL, '{}', 0),
+                     ('https://b', '201', 'two', 1, zeroblob(32), '{}', NULL, NULL, NULL, 0)",
+            )
+            .unwrap();
+        drop(before);
+        for _ in 0..2 {
+            let journal = Journal::open(&path).unwrap().journal;
+            let ledger = journal.ledger("https://a/", "201");
+            let known = ledger.look_up(&["one", "two"]).unwrap();
+            assert_eq!(known.len(), 1);
+            assert_eq!(
+                (known["one"].revision, known["one"].may_have_remains),
+                (4, true)
+            );
+            assert_eq!(ledger.count_held().unwrap(), 1);
+            let other = journal.ledger("https://a", "202");
+            assert!(other.look_up(&["one"]).unwrap()["one"].in_doubt.is_some());
+            assert_eq!(journal.ledger("https://b", "201").count_held().unwrap(), 1);
+            assert_eq!(journal.ledger("https://c", "201").count_held().unwrap(), 0);
+        }
+    }
 
     #[test]
     fn a_yes_is_remembered_for_its_endpoint_and_authority() {

@@ -21,6 +21,7 @@ use crate::RunOptions;
 use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded};
 use crate::journal::refused;
 use crate::plan::{FormKind, Payloads};
+use crate::run_record::has_column;
 
 /// What is known of what the receiver holds of one child.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,9 +109,16 @@ pub struct Ledger {
     pub(crate) la_code: String,
 }
 
-pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS held_child (
-         endpoint    TEXT NOT NULL,
-         la_code     TEXT NOT NULL,
+/// A child's row lies where it was first written, beside those of its batch: the table is
+/// ordered by no key, so that a batch touches few pages. What is looked up is in the index.
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS account (
+         account_id INTEGER PRIMARY KEY,
+         endpoint   TEXT NOT NULL,
+         la_code    TEXT NOT NULL,
+         UNIQUE (endpoint, la_code)
+     );
+     CREATE TABLE IF NOT EXISTS held_child (
+         account_id  INTEGER NOT NULL,
          la_child_id TEXT NOT NULL,
          revision    INTEGER NOT NULL,
          meaning     BLOB,
@@ -119,16 +127,41 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS held_child (
          receipt_at  TEXT,
          in_doubt    TEXT,
          remains     INTEGER NOT NULL DEFAULT 0,
-         PRIMARY KEY (endpoint, la_code, la_child_id)
-     ) WITHOUT ROWID";
+         UNIQUE (account_id, la_child_id)
+     )";
 
-const WHOSE: &str = "endpoint = ?1 AND la_code = ?2";
+/// A ledger as it was kept before: ordered by child, with the endpoint in every row.
+const FROM_ORDERED: &str = "INSERT OR IGNORE INTO account (endpoint, la_code)
+         SELECT DISTINCT endpoint, la_code FROM held_child_ordered;
+     INSERT INTO held_child
+         SELECT account_id, la_child_id, revision, meaning, skeleton, receipt, receipt_at, in_doubt,
+                remains
+         FROM held_child_ordered JOIN account USING (endpoint, la_code);
+     DROP TABLE held_child_ordered";
+
+/// Makes the ledger's tables, or brings those of an earlier version to this one's.
+pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let ordered = has_column(connection, "held_child", "endpoint")?;
+    if ordered {
+        connection.execute_batch("ALTER TABLE held_child RENAME TO held_child_ordered")?;
+    }
+    connection.execute_batch(SCHEMA)?;
+    if ordered {
+        connection.execute_batch(FROM_ORDERED)?;
+    }
+    Ok(())
+}
+
+const WHOSE: &str =
+    "account_id = (SELECT account_id FROM account WHERE endpoint = ?1 AND la_code = ?2)";
 
 impl Ledger {
     /// What is known of these children; one that is missing is not known.
     pub(crate) fn look_up(&self, children: &[&str]) -> Result<HashMap<String, Held>, Message> {
         self.with(|connection| {
-            let mut statement = connection.prepare_cached(&format!(
+            // One look at the file for all of them.
+            let transaction = connection.transaction()?;
+            let mut statement = transaction.prepare_cached(&format!(
                 "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains
                  FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
             ))?;
@@ -170,13 +203,19 @@ impl Ledger {
             if let Some(settled) = settled {
                 self.settle_within(&transaction, settled)?;
             }
+            transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO account (endpoint, la_code) VALUES (?1, ?2)",
+                )?
+                .execute((&self.endpoint, &self.la_code))?;
             let mut revisions = Vec::with_capacity(departures.len());
             {
                 // The revision by which a record was planned is the one that is there, or
                 // nothing is written.
                 let mut first = transaction.prepare_cached(
-                    "INSERT INTO held_child (endpoint, la_code, la_child_id, revision, in_doubt)
-                     VALUES (?1, ?2, ?3, 1, ?4) ON CONFLICT DO NOTHING",
+                    "INSERT INTO held_child (account_id, la_child_id, revision, in_doubt)
+                     VALUES ((SELECT account_id FROM account WHERE endpoint = ?1 AND la_code = ?2),
+                             ?3, 1, ?4) ON CONFLICT DO NOTHING",
                 )?;
                 let mut next = transaction.prepare_cached(&format!(
                     "UPDATE held_child SET revision = revision + 1, in_doubt = ?4

@@ -54,7 +54,12 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn has_column(connection: &Connection, table: &str, column: &str) -> rusqlite::Result<bool> {
+/// Whether a table is there, and has a column.
+pub(crate) fn has_column(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+) -> rusqlite::Result<bool> {
     connection
         .query_row(
             "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2",
