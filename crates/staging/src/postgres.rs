@@ -227,6 +227,46 @@ impl PostgresStore {
         Ok(ids)
     }
 
+    /// A page as the server gives it: with payloads that are long and blank.
+    async fn read_page(
+        &self,
+        request: PageRequest,
+        stretch: &Stretch,
+    ) -> Result<Vec<StagedRow>, StoreError> {
+        let found = self.found().await?;
+        let selected = found.statements.of(request.selection);
+        let sql = if request.with_previous {
+            &selected.page_with_previous
+        } else {
+            &selected.page
+        };
+        let rows_limit = i64::from(request.limits.rows.max(1));
+        let bytes_limit = i64::try_from(request.limits.bytes.max(1)).unwrap_or(i64::MAX);
+        self.read(
+            "read the rows to send",
+            sql,
+            &[
+                &request.after,
+                &rows_limit,
+                &bytes_limit,
+                &stretch.last,
+                &stretch.skip,
+            ],
+            |row| {
+                let payload: Option<String> = row.get(4);
+                let bytes = payload.as_deref().unwrap_or_default().as_bytes();
+                StagedRow {
+                    key: RowKey::new(row.get(0), row.get(2), bytes, row.get(3)),
+                    person_id: row.get(1),
+                    payload,
+                    previous: row.get(5),
+                    response: row.get(6),
+                }
+            },
+        )
+        .await
+    }
+
     fn unless_taken_over(&self, kept: bool) -> Result<(), StoreError> {
         if kept {
             return Ok(());
@@ -340,38 +380,20 @@ impl StagingStore for PostgresStore {
         request: PageRequest,
         stretch: &Stretch,
     ) -> Result<Vec<StagedRow>, StoreError> {
-        let found = self.found().await?;
-        let selected = found.statements.of(request.selection);
-        let sql = if request.with_previous {
-            &selected.page_with_previous
-        } else {
-            &selected.page
-        };
-        let rows_limit = i64::from(request.limits.rows.max(1));
-        let bytes_limit = i64::try_from(request.limits.bytes.max(1)).unwrap_or(i64::MAX);
-        self.read(
-            "read the rows to send",
-            sql,
-            &[
-                &request.after,
-                &rows_limit,
-                &bytes_limit,
-                &stretch.last,
-                &stretch.skip,
-            ],
-            |row| {
-                let payload: Option<String> = row.get(4);
-                let bytes = payload.as_deref().unwrap_or_default().as_bytes();
-                StagedRow {
-                    key: RowKey::new(row.get(0), row.get(2), bytes, row.get(3)),
-                    person_id: row.get(1),
-                    payload,
-                    previous: row.get(5),
-                    response: row.get(6),
-                }
-            },
-        )
-        .await
+        let mut request = request;
+        loop {
+            let mut page = self.read_page(request, stretch).await?;
+            let Some(last) = page.last().map(|row| row.key.id()) else {
+                return Ok(page);
+            };
+            if request.selection == Selection::Records {
+                page.retain(|row| !row.payload.as_deref().is_some_and(is_blank));
+            }
+            if !page.is_empty() {
+                return Ok(page);
+            }
+            request.after = last;
+        }
     }
 
     async fn write_partials(
@@ -509,6 +531,11 @@ impl<'a> Keys<'a> {
             digests: keys.map(|key| &key.digest[..]).collect(),
         }
     }
+}
+
+/// Whether a payload is nothing but what the server's `[[:space:]]` takes for a blank.
+fn is_blank(payload: &str) -> bool {
+    payload.chars().all(char::is_whitespace)
 }
 
 /// The count that a one-row answer holds.

@@ -150,7 +150,8 @@ pub trait StagingStore: Send + Sync {
     async fn present(&self) -> Result<Present, StoreError>;
 
     /// How many rows there are of that selection now that are not superseded. Where no row
-    /// is, that is a plain count.
+    /// is, that is a plain count. Payloads are not read for it: one that is long and nothing
+    /// but blanks may be counted, although no page has it.
     async fn count(&self, selection: Selection, superseded: &Superseded)
     -> Result<u64, StoreError>;
 

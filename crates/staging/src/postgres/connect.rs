@@ -164,8 +164,6 @@ fn tls_config(target: &PostgresTarget) -> Result<ClientConfig, Unconnected> {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|e| unusable(format!("{}: {e}", file.display())))?;
         roots.add_parsable_certificates(certificates);
-    } else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     // As libpq: `require` checks the chain only where a root certificate is named.
     let check = match target.sslmode {
@@ -174,6 +172,10 @@ fn tls_config(target: &PostgresTarget) -> Result<ClientConfig, Unconnected> {
         SslMode::Require if target.sslrootcert.is_some() => Check::Chain,
         SslMode::Require | SslMode::Prefer | SslMode::Allow | SslMode::Disable => Check::Nothing,
     };
+    // Reading the system's takes a moment: not where nothing is checked by them.
+    if check != Check::Nothing && target.sslrootcert.is_none() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| unusable(e.to_string()))?;

@@ -183,9 +183,9 @@ impl Made<'_> {
                 let not_blank = if self.kind("json_payload").starts_with("json") {
                     "t.json_payload IS NOT NULL"
                 } else {
-                    // Most payloads show at their beginning that they are not blank, so the
-                    // whole of them need not be fetched and decompressed.
-                    "(substr(t.json_payload, 1, 32) ~ '[^[:space:]]' OR t.json_payload ~ '[^[:space:]]')"
+                    // The length is known without fetching and decompressing a payload. One
+                    // that is long and blank all the same is left out once it was read.
+                    "(octet_length(t.json_payload) > 64 OR t.json_payload ~ '[^[:space:]]')"
                 };
                 format!(
                     "lower(btrim(t.submission_status::text)) IN ({words})

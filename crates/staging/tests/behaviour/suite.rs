@@ -185,6 +185,8 @@ pub async fn rows_that_are_sent_deleted_or_blank_are_not_read(place: &Place) {
     if !place.is_jsonb() {
         place.insert(Some("E"), " \r\n\t", "Pending", "New").await;
         place.insert(Some("F"), "", "Pending", "New").await;
+        let long = " \n".repeat(400);
+        place.insert(Some("H"), &long, "Pending", "New").await;
     }
     assert_eq!(read_ids(place).await, Vec::<i64>::new());
     let id = place.insert(Some("G"), &payload(5), "Pending", "New").await;
