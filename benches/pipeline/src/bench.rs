@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use csc_staging::TableSummary;
 
+use crate::alone::{ANSWER, Alone, AloneLine, AloneMeasured, GAP, WITHOUT_INDEX};
 use crate::figures::{Measured, Round, Size, Taken};
 use crate::limit::DATABASE;
 use crate::measure::{cost, measured};
@@ -27,15 +28,28 @@ pub struct BenchArgs {
     /// The database
     #[arg(long, value_enum, default_value = "postgres")]
     database: Database,
-    /// Whole records of a table that was never sent, or the changes of a night
+    /// What there is to send
     #[arg(long, value_enum, default_value = "full")]
-    mode: Mode,
+    mode: Task,
     /// How often each is run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Measure this csc-sender instead of the one that is built from the sources
     #[arg(long, value_name = "PROGRAM")]
     sender: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Task {
+    /// Whole records of a table that was never sent
+    Full,
+    /// The changes of a night
+    Deltas,
+    /// Whole records, to a receiver that takes 300 ms for each post, 400 ms apart
+    Paced,
+    /// A table of which every row is sent, with its index and without
+    Nothing,
 }
 
 /// What is sent.
@@ -62,11 +76,41 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let sender = Sender::find(args.sender.as_deref(), folder.path())?;
     let receiver = Receiver::start()?;
+    let (mode, task) = match args.mode {
+        Task::Full => (Mode::Full, None),
+        Task::Deltas => (Mode::Deltas, None),
+        Task::Paced => (Mode::Full, Some(Alone::Paced)),
+        Task::Nothing => (Mode::Full, Some(Alone::Nothing)),
+    };
+    if let Some(task) = task {
+        let mut lines = Vec::new();
+        for rows in &args.rows {
+            let bench = Bench {
+                args,
+                mode,
+                rows: *rows,
+                folder: folder.path(),
+                sender: &sender,
+                receiver: &receiver,
+            };
+            lines.extend(runtime.block_on(bench.run_alone(task))?);
+        }
+        println!(
+            "{}",
+            AloneMeasured {
+                database: args.database,
+                task,
+                lines
+            }
+        );
+        return Ok(());
+    }
     let measured = runtime.block_on(async {
         let mut sizes = Vec::new();
         for rows in &args.rows {
             let bench = Bench {
                 args,
+                mode,
                 rows: *rows,
                 folder: folder.path(),
                 sender: &sender,
@@ -76,7 +120,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         }
         anyhow::Ok(Measured {
             database: args.database,
-            mode: args.mode,
+            mode,
             sizes,
         })
     })?;
@@ -87,6 +131,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 /// One size.
 struct Bench<'a> {
     args: &'a BenchArgs,
+    mode: Mode,
     rows: u64,
     folder: &'a Path,
     sender: &'a Sender,
@@ -107,7 +152,7 @@ impl Bench<'_> {
     async fn measure(&self, place: &mut Place) -> Result<Size> {
         eprintln!("{} rows: making the table", self.rows);
         self.sender.forget()?;
-        match self.args.mode {
+        match self.mode {
             Mode::Full => self.stage(place, 1..=self.rows).await?,
             Mode::Deltas => self.stage_a_night(place).await?,
         }
@@ -132,6 +177,54 @@ impl Bench<'_> {
         })
     }
 
+    /// What has no limit beside it.
+    async fn run_alone(&self, task: Alone) -> Result<Vec<AloneLine>> {
+        let mut place = Place::create(self.args.database, self.folder).await?;
+        let measured = self.measure_alone(&mut place, task).await;
+        let removed = place.remove().await;
+        let lines = measured?;
+        removed?;
+        Ok(lines)
+    }
+
+    async fn measure_alone(&self, place: &mut Place, task: Alone) -> Result<Vec<AloneLine>> {
+        eprintln!("{} rows: making the table", self.rows);
+        self.sender.forget()?;
+        self.stage(place, 1..=self.rows).await?;
+        match task {
+            Alone::Paced => {}
+            Alone::Nothing => place.mark_sent().await?,
+        }
+        place.keep().await?;
+        self.sender.keep_state()?;
+        let mut lines = Vec::new();
+        for what in task.variants() {
+            if *what == WITHOUT_INDEX {
+                place.drop_status_index().await?;
+            }
+            let mut taken = Vec::new();
+            let mut posts = 0;
+            for round in 1..=self.args.rounds {
+                place.restore().await?;
+                self.sender.restore_state()?;
+                self.receiver.take_posts();
+                let pace = (task == Alone::Paced).then_some(GAP);
+                self.receiver.take_for_each(pace.map(|_| ANSWER));
+                let (cost, _) = self.sender.send(place, self.receiver, self.mode, pace)?;
+                posts = self.receiver.take_posts().len();
+                eprintln!("  round {round}: {:.3} s", cost.seconds);
+                taken.push(cost);
+            }
+            lines.push(AloneLine {
+                rows: self.rows,
+                what,
+                posts,
+                taken,
+            });
+        }
+        Ok(lines)
+    }
+
     /// Stages children by their numbers, which become the rows' ids.
     async fn stage(&self, place: &Place, numbers: std::ops::RangeInclusive<u64>) -> Result<()> {
         let (children, store) = (Children::new(), place.store().await?);
@@ -148,7 +241,7 @@ impl Bench<'_> {
     async fn stage_a_night(&self, place: &mut Place) -> Result<()> {
         let before = self.rows - new_rows(self.rows);
         self.stage(place, 1..=before).await?;
-        let (_, sent) = self.sender.send(place, self.receiver, Mode::Full)?;
+        let (_, sent) = self.sender.send(place, self.receiver, Mode::Full, None)?;
         ensure!(sent == before, "the night before sent {sent} of {before}");
         let children = Children::new();
         let (mut changes, mut deleted) = (Vec::new(), Vec::new());
@@ -182,7 +275,7 @@ impl Bench<'_> {
         self.sender.restore_state()?;
         self.receiver.take_posts();
         let begun = Instant::now();
-        let (cost, sent) = self.sender.send(place, self.receiver, self.args.mode)?;
+        let (cost, sent) = self.sender.send(place, self.receiver, self.mode, None)?;
         let posts = self.receiver.take_posts();
         let records: usize = posts.iter().map(|post| post.records).sum();
         ensure!(
@@ -209,7 +302,7 @@ impl Bench<'_> {
         let url = submission_url(self.receiver);
         let (posts_path, mode) = (
             posts_file.to_string_lossy(),
-            match self.args.mode {
+            match self.mode {
                 Mode::Full => "full",
                 Mode::Deltas => "deltas",
             },

@@ -76,11 +76,7 @@ pub struct Measured {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let database = match self.database {
-            Database::Postgres => "PostgreSQL",
-            Database::Sqlite => "SQLite",
-            Database::Sqlserver => "SQL Server",
-        };
+        let database = self.database.name();
         let mode = match self.mode {
             Mode::Full => "full records",
             Mode::Deltas => "deltas",
@@ -114,6 +110,7 @@ impl fmt::Display for Measured {
             line(f, size, "csc-sender", |round| &round.sender)?;
             line(f, size, "limit", |round| &round.limit)?;
         }
+        self.growth(f)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let loads = || self.sizes.iter().flat_map(|size| &size.loads).copied();
         write!(
@@ -123,6 +120,48 @@ impl fmt::Display for Measured {
             loads().fold(f64::INFINITY, f64::min),
             loads().fold(0.0, f64::max),
         )
+    }
+}
+
+impl Measured {
+    /// What a row costs at each size to what it costs at the smallest.
+    fn growth(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, others @ ..] = self.sizes.as_slice() else {
+            return Ok(());
+        };
+        if others.is_empty() {
+            return Ok(());
+        }
+        let smallest = thousands(first.rows);
+        writeln!(
+            f,
+            "\n| rows | | seconds a row to {smallest}'s | CPU a row to {smallest}'s | memory to {smallest}'s |"
+        )?;
+        writeln!(f, "| ---: | --- | ---: | ---: | ---: |")?;
+        for size in others {
+            for (name, of) in [
+                (
+                    "csc-sender",
+                    (|round| &round.sender) as fn(&Round) -> &Taken,
+                ),
+                ("limit", |round| &round.limit),
+            ] {
+                let a_row = |size: &Size, figure: fn(&Taken) -> f64| {
+                    size.of(|round| figure(of(round))) / size.sent_rows as f64
+                };
+                let grown = |figure| a_row(size, figure) / a_row(first, figure);
+                writeln!(
+                    f,
+                    "| {} | {name} | {:.2}x | {:.2}x | {:.2}x |",
+                    thousands(size.rows),
+                    grown(|taken| taken.cost.seconds),
+                    grown(|taken| taken.cost.cpu_seconds),
+                    size.of(|round| of(round).megabytes())
+                        / first.of(|round| of(round).megabytes()),
+                )?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -147,7 +186,7 @@ fn line(
 }
 
 /// The middle one, or what lies between the two middle ones.
-fn median(mut figures: Vec<f64>) -> f64 {
+pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     match (figures.get(middle), figures.len() % 2) {
@@ -158,7 +197,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {
@@ -204,6 +243,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_row_costs_is_told_from_size_to_size() {
+        let size = |rows, seconds, peak| Size {
+            rows,
+            sent_rows: rows,
+            rounds: vec![Round {
+                sender: taken(seconds, peak),
+                limit: taken(1.0, 20_000_000),
+            }],
+            loads: vec![1.0],
+        };
+        let measured = Measured {
+            database: Database::Sqlite,
+            mode: Mode::Full,
+            sizes: vec![size(1000, 1.0, 30_000_000), size(10_000, 15.0, 33_000_000)],
+        };
+        let text = measured.to_string();
+        for line in [
+            "| 10,000 | csc-sender | 1.50x | 1.50x | 1.10x |",
+            "| 10,000 | limit | 0.10x | 0.10x | 1.00x |",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
+
+    #[test]
     fn ratios_are_medians_over_the_pairs() {
         let pair = |sender, limit| Round {
             sender: taken(sender, 30_000_000),
@@ -221,6 +285,7 @@ mod tests {
             }],
         };
         let text = measured.to_string();
+        assert!(!text.contains("a row to"), "one size does not grow: {text}");
         assert!(
             text.contains("| 10,000 | 10,000 | 1.30x | 1.30x | 1.50x |"),
             "{text}"

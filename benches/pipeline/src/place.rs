@@ -24,6 +24,17 @@ pub enum Database {
     Sqlserver,
 }
 
+impl Database {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Database::Postgres => "PostgreSQL",
+            Database::Sqlite => "SQLite",
+            Database::Sqlserver => "SQL Server",
+        }
+    }
+}
+
 const TABLE: &str = "ssd_api_data_staging_anon";
 /// The copy that the table is put back from.
 const KEPT: &str = "kept";
@@ -257,6 +268,39 @@ impl Place {
         Ok(())
     }
 
+    /// Marks every row sent, as a run does.
+    pub async fn mark_sent(&mut self) -> Result<()> {
+        self.execute(&format!(
+            "UPDATE {} SET submission_status = 'sent', row_state = 'unchanged'",
+            self.table
+        ))
+        .await
+    }
+
+    /// Drops the index on submission_status and row_state.
+    pub async fn drop_status_index(&mut self) -> Result<()> {
+        let index = format!("ix_{TABLE}_submission_status");
+        let sql = match &self.home {
+            Home::Postgres { schema, .. } => format!("DROP INDEX {schema}.{index}"),
+            Home::Sqlite { .. } => format!("DROP INDEX {index}"),
+            Home::SqlServer { .. } => format!("DROP INDEX {index} ON {}", self.table),
+        };
+        self.execute(&sql).await?;
+        // A file is put back from its copy, index and all.
+        self.keep().await
+    }
+
+    async fn execute(&mut self, sql: &str) -> Result<()> {
+        match &mut self.home {
+            Home::Postgres { client, .. } => client.batch_execute(sql).await?,
+            Home::Sqlite { file } => rusqlite::Connection::open(file)?.execute_batch(sql)?,
+            Home::SqlServer { client, .. } => {
+                sqlserver::execute(client.get_mut(), sql.to_string()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps the table as it is now.
     pub async fn keep(&self) -> Result<()> {
         match &self.home {
@@ -272,8 +316,13 @@ impl Place {
                 std::fs::copy(file, file.with_extension(KEPT))?;
             }
             Home::SqlServer { client, schema } => {
-                let sql = format!("SELECT * INTO {schema}.{KEPT} FROM {}", self.table);
-                sqlserver::execute(&mut *client.lock().await, sql).await?;
+                let client = &mut *client.lock().await;
+                for sql in [
+                    format!("DROP TABLE IF EXISTS {schema}.{KEPT}"),
+                    format!("SELECT * INTO {schema}.{KEPT} FROM {}", self.table),
+                ] {
+                    sqlserver::execute(client, sql).await?;
+                }
             }
         }
         Ok(())

@@ -4,8 +4,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use memchr::memmem;
@@ -33,6 +34,8 @@ pub struct Post {
 pub struct Receiver {
     address: SocketAddr,
     posts: Arc<Mutex<Vec<Post>>>,
+    /// Milliseconds that each post takes.
+    takes: Arc<AtomicU64>,
 }
 
 impl Receiver {
@@ -42,13 +45,14 @@ impl Receiver {
         let receiver = Receiver {
             address: listener.local_addr()?,
             posts: Arc::default(),
+            takes: Arc::default(),
         };
-        let posts = Arc::clone(&receiver.posts);
+        let (posts, takes) = (Arc::clone(&receiver.posts), Arc::clone(&receiver.takes));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let posts = Arc::clone(&posts);
+                let (posts, takes) = (Arc::clone(&posts), Arc::clone(&takes));
                 // A connection that breaks off is told by whoever is on its other side.
-                std::thread::spawn(move || serve(stream, &posts));
+                std::thread::spawn(move || serve(stream, &posts, &takes));
             }
         });
         Ok(receiver)
@@ -59,6 +63,13 @@ impl Receiver {
         format!("http://{}", self.address)
     }
 
+    /// Has it take so long for each post from now on.
+    pub fn take_for_each(&self, time: Option<Duration>) {
+        let millis = time.unwrap_or_default().as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        self.takes.store(millis, Ordering::Relaxed);
+    }
+
     /// The submissions since it was asked last.
     pub fn take_posts(&self) -> Vec<Post> {
         std::mem::take(&mut self.posts.lock().unwrap_or_else(PoisonError::into_inner))
@@ -66,7 +77,11 @@ impl Receiver {
 }
 
 /// Answers one connection's requests until it is closed.
-fn serve(mut stream: TcpStream, posts: &Mutex<Vec<Post>>) -> std::io::Result<()> {
+fn serve(
+    mut stream: TcpStream,
+    posts: &Mutex<Vec<Post>>,
+    takes: &AtomicU64,
+) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = Vec::new();
     let mut receipts = Receipts::new(stream.peer_addr()?.port());
@@ -80,6 +95,7 @@ fn serve(mut stream: TcpStream, posts: &Mutex<Vec<Post>>) -> std::io::Result<()>
                 bytes: body.len(),
                 at: Instant::now(),
             };
+            std::thread::sleep(Duration::from_millis(takes.load(Ordering::Relaxed)));
             let mut posts = posts.lock().unwrap_or_else(PoisonError::into_inner);
             posts.push(post);
             receipts.of(post.records)
@@ -162,7 +178,6 @@ impl Receipts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     use csc_receiver::{
         CurlTransport, Method, NetworkOptions, Reply, Request, Transport, body_of, receipts,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -73,7 +74,14 @@ impl Sender {
 
     /// Runs `csc-sender send --live`; gives what it cost, and how many rows it says it
     /// has sent. A run in which anything was refused is no measurement.
-    pub fn send(&self, place: &Place, receiver: &Receiver, mode: Mode) -> Result<(Cost, u64)> {
+    /// `gap` is MIN_GAP_MS.
+    pub fn send(
+        &self,
+        place: &Place,
+        receiver: &Receiver,
+        mode: Mode,
+        gap: Option<Duration>,
+    ) -> Result<(Cost, u64)> {
         let to = self.folder.join("send.json");
         let mode = match mode {
             Mode::Full => "full",
@@ -104,7 +112,10 @@ impl Sender {
             .env(DATABASE, place.connection())
             .env("TABLE_NAME", place.table())
             .env("STATE_DIR", self.state())
-            .env("MIN_GAP_MS", "0")
+            .env(
+                "MIN_GAP_MS",
+                gap.unwrap_or_default().as_millis().to_string(),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .output()?;
