@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use csc_message::{Exit, Message};
 use csc_sender_run::{Stop, Stopper};
-use csc_staging::{StagingStore, Standstill, connect};
+use csc_staging::{ConnectionTarget, StagingStore, Standstill, TableName, connect};
 
 use crate::arguments::{Arguments, CheckPart, Command};
 use crate::configuration::{Config, ConfigArgs, Settings, World};
@@ -130,7 +130,15 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn StagingStore>, Vec<Me
             "set DB_CONNECTION_STRING; if it is set, report this with the program's version",
         )]);
     };
-    let store = connect(target, &settings.table)
+    open_table(target, &settings.table).await
+}
+
+/// A table of a database, which says from now on what it waits for.
+async fn open_table(
+    target: &ConnectionTarget,
+    table: &TableName,
+) -> Result<Arc<dyn StagingStore>, Vec<Message>> {
+    let store = connect(target, table)
         .await
         .map_err(|error| vec![Message::from(error)])?;
     tell_of_standstills(&*store);
