@@ -2,7 +2,7 @@
 //! receiver behind TLS that is as it should be or is not.
 
 use crate::faulty::{Faulty, Script, Tls, free_port, granted, json, trusted};
-use crate::place::{Place, Ran, ran};
+use crate::place::{Place, Ran};
 use crate::postgres::{Schema, url};
 #[cfg(unix)]
 use crate::proxies::Behind;
@@ -442,7 +442,7 @@ fn an_issuer_that_only_the_machine_knows_is_pointed_out_too() {
         .write_env(&format!("{without_bundle}PROXY={}", squid.url()));
     let mut command = receiver.place.command(&["check", "receiver"]);
     command.env("SSL_CERT_FILE", receiver.place.file("ca.pem"));
-    let ran = ran(command.output().unwrap());
+    let ran = crate::place::ran(command.output().unwrap());
     assert_eq!(ran.exit, 0, "{}", ran.both());
     let (verdict, words) = probe(&ran, "certificate");
     assert_eq!(verdict, "WARN", "{}", ran.both());

@@ -5,7 +5,6 @@ use crate::place::Place;
 /// A schema of its own in the tests' PostgreSQL.
 pub struct Schema {
     client: postgres_client::Client,
-    url: String,
     pub name: String,
 }
 
@@ -47,7 +46,6 @@ impl Schema {
         let name = format!("csc_e2e_{}_{name}", std::process::id());
         let schema = Schema {
             client: connect(url),
-            url: url.to_string(),
             name,
         };
         schema.execute(&format!(
@@ -58,8 +56,9 @@ impl Schema {
     }
 
     /// After the server was started again.
-    pub fn reconnect(&mut self) {
-        self.client = connect(&self.url);
+    #[cfg(unix)]
+    pub fn reconnect(&mut self, url: &str) {
+        self.client = connect(url);
     }
 
     pub fn execute(&self, sql: &str) {

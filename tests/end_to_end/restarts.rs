@@ -16,7 +16,10 @@ use crate::two_runs::through;
 use crate::watched::Watched;
 
 const CHILDREN: u64 = 60;
-const LIVE: [&str; 4] = ["send", "--live", "--yes", "-v"];
+const LIVE: [&str; 3] = ["send", "--live", "--yes"];
+
+/// What is said of a database that is gone, whatever the verbosity.
+const GONE: &str = "the database is gone: ";
 
 /// A table in a server of its own, and a gate on the way to the receiver.
 struct Scene {
@@ -41,7 +44,7 @@ impl Scene {
             version: 0,
         };
         scene.place.write_env(&format!(
-            "{}DB_CONNECTION_STRING={}\nTABLE_NAME={}",
+            "{}DB_CONNECTION_STRING={}\nTABLE_NAME={}\nLOG_FILE=run.log\nLOG_ROTATION=never",
             through(&scene.gate),
             scene.server.url(),
             scene.name()
@@ -81,13 +84,13 @@ impl Scene {
         self.gate.hold();
         self.server.stop();
         self.gate.open();
-        run.until_said("trying again in");
+        run.until_said(GONE);
         run
     }
 
     fn database_is_back(&mut self) {
         self.server.again();
-        self.schema.reconnect();
+        self.schema.reconnect(&self.server.url());
     }
 
     /// Every row is sent, and each version of it arrived just once.
@@ -122,6 +125,11 @@ fn a_database_that_starts_again_in_mid_run_costs_nothing() {
     let ran = run.wait();
     assert_eq!(ran.exit, 0, "{}", ran.both());
     scene.all_is_sent_once(&ran);
+    let said = &ran.stderr;
+    assert!(said.contains("Waiting for PostgreSQL"), "{said}");
+    assert!(said.contains("Going on: PostgreSQL"), "{said}");
+    let log = std::fs::read_to_string(scene.place.file("run.log")).unwrap();
+    assert!(log.contains("; trying again in 1000 ms: "), "{log}");
     // Whenever.
     for mode in ["full", "deltas"] {
         scene.change_all();
@@ -131,7 +139,7 @@ fn a_database_that_starts_again_in_mid_run_costs_nothing() {
         std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
         scene.server.stop();
         until(
-            || run.said().contains("trying again in") || run.has_ended(),
+            || run.said().contains(GONE) || run.has_ended(),
             "the outage to be noticed",
         );
         scene.database_is_back();

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use csc_message::{Exit, Message};
 use csc_sender_run::{Stop, Stopper};
-use csc_staging::{StagingStore, connect};
+use csc_staging::{ConnectionTarget, StagingStore, Standstill, TableName, connect};
 
 use crate::arguments::{Arguments, CheckPart, Command};
 use crate::configuration::{Config, ConfigArgs, Settings, World};
@@ -130,9 +130,37 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn StagingStore>, Vec<Me
             "set DB_CONNECTION_STRING; if it is set, report this with the program's version",
         )]);
     };
-    connect(target, &settings.table)
+    open_table(target, &settings.table).await
+}
+
+/// A table of a database, which says from now on what it waits for.
+async fn open_table(
+    target: &ConnectionTarget,
+    table: &TableName,
+) -> Result<Arc<dyn StagingStore>, Vec<Message>> {
+    let store = connect(target, table)
         .await
-        .map_err(|error| vec![error.into()])
+        .map_err(|error| vec![Message::from(error)])?;
+    tell_of_standstills(&*store);
+    Ok(store)
+}
+
+/// Says what a store waits for in the middle of its work, for as long as there is one.
+fn tell_of_standstills(store: &dyn StagingStore) {
+    let (place, mut standstill) = (store.place(), store.standstill());
+    tokio::spawn(async move {
+        while standstill.changed().await.is_ok() {
+            let line = match &*standstill.borrow_and_update() {
+                Some(Standstill { why, patience }) => format!(
+                    "Waiting for {place}: {why}. It is tried again for {} s at least, and the work \
+                     goes on when that helps.",
+                    patience.as_secs()
+                ),
+                None => format!("Going on: {place} answers again."),
+            };
+            console::note(&line);
+        }
+    });
 }
 
 /// The first Ctrl-C (or a service's stop) ends the batch under way and leaves; a second

@@ -5,9 +5,11 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use csc_message::Message;
+use indicatif::ProgressBar;
 use secrecy::SecretString;
 
 /// `--plain`.
@@ -32,9 +34,23 @@ pub fn result(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// The bar that is drawn just now.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// From now on lines about what is going on stand above this bar, or there is none.
+pub fn write_above(bar: Option<ProgressBar>) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
+}
+
 /// A line about what is going on.
 pub fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let write = || {
+        let _ = writeln!(std::io::stderr(), "{line}");
+    };
+    match &*BAR.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
 }
 
 /// The number of the first failure that was told; 0 where there was none.

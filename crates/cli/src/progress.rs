@@ -33,6 +33,7 @@ impl Progress {
             {
                 bar.set_style(style);
             }
+            console::write_above(Some(bar.clone()));
             Face::Bar(bar)
         } else {
             Face::Lines {
@@ -43,13 +44,6 @@ impl Progress {
             face,
             begun: Instant::now(),
             total: 0,
-        }
-    }
-
-    fn say(&self, line: &str) {
-        match &self.face {
-            Face::Bar(bar) => bar.suspend(|| console::note(line)),
-            Face::Lines { .. } => console::note(line),
         }
     }
 
@@ -80,6 +74,7 @@ impl Progress {
     /// Takes the bar away, for the summary.
     pub fn finish(self) {
         if let Face::Bar(bar) = self.face {
+            console::write_above(None);
             bar.finish_and_clear();
         }
     }
@@ -102,7 +97,7 @@ impl Watch for Progress {
                 refused,
             } => self.recorded(posts, done, refused),
             Event::Waiting { why, wait } => {
-                self.say(&format!(
+                console::note(&format!(
                     "{why}: trying again in {:.1} s",
                     wait.as_secs_f64()
                 ));

@@ -27,6 +27,7 @@ impl Steps {
             if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
                 bar.set_style(style);
             }
+            console::write_above(Some(bar.clone()));
             bar
         });
         Steps {
@@ -39,6 +40,7 @@ impl Steps {
     /// Takes the bar away, for the result.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
+            console::write_above(None);
             bar.finish_and_clear();
         }
     }

@@ -33,35 +33,13 @@ pub async fn examine_way(url: &Url, network: &NetworkOptions, timeout: Duration)
     let place = place(url);
     let route = network.proxies.route(url);
     let mut probes = vec![Probe::ok("proxy", format!("{place}: {route}"))];
-    let (host, port, is_proxy) = match &route {
-        // Those behind the first are for when it can't be reached: it should be.
-        Route::Through(proxies) => {
-            let (host, port) = proxies.first.address.host_and_port();
-            (host, port, true)
+    let mut hops = hops(url, &route).into_iter().peekable();
+    while let Some(hop) = hops.next() {
+        match (hop.reach(timeout, &mut probes).await, hops.peek()) {
+            (Ok(()), _) => break,
+            (Err(probe), Some(next)) => probes.push(passed_over(probe, next)),
+            (Err(probe), None) => return shut(probes, probe),
         }
-        Route::Direct(_) => (
-            url.host_str().unwrap_or_default().to_string(),
-            url.port_or_known_default().unwrap_or(443),
-            false,
-        ),
-    };
-    let may_need_proxy = matches!(route, Route::Direct(Direct::NoneNamed));
-    let hop = Hop {
-        host,
-        port,
-        is_proxy,
-        may_need_proxy,
-    };
-    let addresses = match hop.look_up(timeout).await {
-        Ok((probe, addresses)) => {
-            probes.push(probe);
-            addresses
-        }
-        Err(probe) => return shut(probes, probe),
-    };
-    match hop.connect(&addresses, timeout).await {
-        Ok(probe) => probes.push(probe),
-        Err(probe) => return shut(probes, probe),
     }
     if url.scheme() != "https" {
         probes.push(plain(url, &place));
@@ -112,6 +90,41 @@ fn shut(mut probes: Vec<Probe>, probe: Probe) -> Way {
     }
 }
 
+/// What this machine connects to: the address itself, or the proxies in the order in which
+/// they are tried.
+fn hops(url: &Url, route: &Route) -> Vec<Hop> {
+    match route {
+        Route::Through(ways) => std::iter::once(&ways.first)
+            .chain(&ways.then)
+            .map(|proxy| {
+                let (host, port) = proxy.address.host_and_port();
+                Hop {
+                    host,
+                    port,
+                    is_proxy: true,
+                    may_need_proxy: false,
+                }
+            })
+            .collect(),
+        Route::Direct(why) => vec![Hop {
+            host: url.host_str().unwrap_or_default().to_string(),
+            port: url.port_or_known_default().unwrap_or(443),
+            is_proxy: false,
+            may_need_proxy: matches!(why, Direct::NoneNamed),
+        }],
+    }
+}
+
+/// A proxy that is not reached, with another one behind it.
+fn passed_over(probe: Probe, next: &Hop) -> Probe {
+    Probe::warn(
+        probe.subject,
+        format!("{}; the next one is tried, {}", probe.found, next.place()),
+        "ask IT whether that proxy is still meant, and to take it out of the list or let this \
+         machine connect to it; records go through the next one",
+    )
+}
+
 /// A host and port as a person knows them.
 fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
@@ -133,6 +146,19 @@ impl Hop {
     fn name(&self) -> String {
         let what = if self.is_proxy { "the proxy " } else { "" };
         format!("{what}{}", self.host)
+    }
+
+    fn place(&self) -> String {
+        format!("{}:{}", self.name(), self.port)
+    }
+
+    /// Whether it can be connected to; what was found on the way there, and the reason
+    /// where it can't.
+    async fn reach(&self, timeout: Duration, probes: &mut Vec<Probe>) -> Result<(), Probe> {
+        let (probe, addresses) = self.look_up(timeout).await?;
+        probes.push(probe);
+        probes.push(self.connect(&addresses, timeout).await?);
+        Ok(())
     }
 
     fn ask_it(&self, otherwise: &str) -> String {
@@ -180,7 +206,7 @@ impl Hop {
     }
 
     async fn connect(&self, addresses: &[SocketAddr], timeout: Duration) -> Result<Probe, Probe> {
-        let place = format!("{}:{}", self.name(), self.port);
+        let place = self.place();
         let mut why = String::new();
         for address in addresses {
             let begun = Instant::now();

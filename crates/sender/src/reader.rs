@@ -6,6 +6,7 @@ use csc_message::Message;
 use csc_staging::{PageLimits, PageRequest, RowKey, StagedRow, Superseded};
 use jiff::civil::DateTime;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::plan::{Plan, Prepared};
 use crate::prepare::{Pass, Ready, Unfit, prepare};
@@ -64,6 +65,42 @@ impl Batch {
 
 type Sender = mpsc::Sender<Result<Batch, Message>>;
 
+/// The batches of a pass, on their way.
+pub(crate) struct Batches {
+    channel: mpsc::Receiver<Result<Batch, Message>>,
+    /// Those that make them.
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Batches {
+    /// The next one, once it is made; `None` after the last one.
+    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, Message> {
+        if let Some(batch) = self.channel.recv().await {
+            return batch.map(Some);
+        }
+        // A task that broke off leaves a channel that looks like the end of the rows.
+        while let Some(task) = self.tasks.pop() {
+            task.await.map_err(|_| broken_off())?;
+        }
+        Ok(None)
+    }
+
+    /// The next one, if it is made already.
+    pub(crate) fn ready(&mut self) -> Result<Option<Batch>, Message> {
+        self.channel.try_recv().ok().transpose()
+    }
+}
+
+fn broken_off() -> Message {
+    Message::new(
+        619,
+        "Reading the rows broke off",
+        "a part of csc-sender has a fault, and stopped before the table's end",
+        "start again: what was sent is in the journal, and the next run goes on from it; if it \
+         happens twice, report it with the program's version, and no record",
+    )
+}
+
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
 /// At most as many wait as are posted at the same time, one is being made, and two pages
 /// are held.
@@ -72,22 +109,25 @@ pub(crate) fn start(
     pass: Pass,
     limit: Option<u64>,
     superseded: Arc<Superseded>,
-) -> mpsc::Receiver<Result<Batch, Message>> {
-    let (sender, batches) = mpsc::channel(run.options.concurrency);
+) -> Batches {
+    let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
-    let reading = run.clone();
-    tokio::spawn(async move {
-        if let Err(error) = read(&reading, pass, limit, &superseded, &pages_out).await {
+    let reader = run.clone();
+    let reading = tokio::spawn(async move {
+        if let Err(error) = read(&reader, pass, limit, &superseded, &pages_out).await {
             // Nobody listens any more when the run has ended.
             let _ = pages_out.send(Err(error)).await;
         }
     });
-    tokio::spawn(async move {
+    let making = tokio::spawn(async move {
         if let Err(error) = make_batches(&run, pass, pages, &sender).await {
             let _ = sender.send(Err(error)).await;
         }
     });
-    batches
+    Batches {
+        channel,
+        tasks: vec![reading, making],
+    }
 }
 
 type Page = Result<Vec<StagedRow>, Message>;
@@ -177,4 +217,33 @@ fn take_if_full(batch: &mut Batch, options: &RunOptions) -> Option<Batch> {
     batch
         .is_full_without_posts(options)
         .then(|| std::mem::take(batch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One batch, and then whatever becomes of the task.
+    async fn of(task: JoinHandle<()>) -> (bool, Result<Option<Batch>, Message>) {
+        let (sender, channel) = mpsc::channel(1);
+        sender.send(Ok(Batch::default())).await.unwrap();
+        drop(sender);
+        let mut batches = Batches {
+            channel,
+            tasks: vec![tokio::spawn(async {}), task],
+        };
+        (
+            batches.next().await.unwrap().is_some(),
+            batches.next().await,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_task_that_broke_off_is_not_the_end_of_the_rows() {
+        let (first, then) = of(tokio::spawn(async {})).await;
+        assert!(first && then.unwrap().is_none());
+        let (first, then) = of(tokio::spawn(async { panic!("on purpose") })).await;
+        assert!(first);
+        assert_eq!(then.err().unwrap().code(), 619);
+    }
 }

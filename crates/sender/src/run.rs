@@ -196,7 +196,7 @@ impl Run {
             if stop.asked() {
                 return Err(End::Interrupted);
             }
-            let batch = match batches.try_recv().ok() {
+            let batch = match batches.ready()? {
                 Some(batch) => Some(batch),
                 None => {
                     // Nothing departs now: what was accepted does not wait for it.
@@ -205,14 +205,13 @@ impl Run {
                     tokio::select! {
                         biased;
                         () = stop.wait() => return Err(End::Interrupted),
-                        batch = batches.recv() => batch,
+                        batch = batches.next() => batch?,
                     }
                 }
             };
             let Some(batch) = batch else {
                 return delivery.close().await;
             };
-            let batch = batch?;
             delivery.refuse_unfit(batch.unfit).await?;
             delivery.record_unchanged(batch.unchanged).await?;
             if batch.records.is_empty() {
@@ -220,9 +219,8 @@ impl Run {
             }
             let mut together = vec![batch.records];
             while together.len() < self.options.concurrency
-                && let Ok(batch) = batches.try_recv()
+                && let Some(batch) = batches.ready()?
             {
-                let batch = batch?;
                 delivery.refuse_unfit(batch.unfit).await?;
                 delivery.record_unchanged(batch.unchanged).await?;
                 if !batch.records.is_empty() {
@@ -249,8 +247,7 @@ impl Run {
         let (mut purges, mut nothing_held) = (0, RowList::default());
         let mut batches =
             reader::start(self.clone(), Pass::Deletions, None, Arc::clone(superseded));
-        while let Some(batch) = batches.recv().await {
-            let batch = batch?;
+        while let Some(batch) = batches.next().await? {
             purges += batch.records.len() as u64;
             for key in batch.nothing_held {
                 nothing_held.add(key.id());
@@ -299,8 +296,8 @@ impl Run {
                 .map(|limit| limit.saturating_sub(preview.purges));
             let superseded = self.superseded().await?;
             let mut batches = reader::start(self.clone(), pass, limit, superseded);
-            while let Some(batch) = batches.recv().await {
-                preview.add(batch?, pass);
+            while let Some(batch) = batches.next().await? {
+                preview.add(batch, pass);
             }
         }
         Ok(preview)
@@ -317,8 +314,7 @@ impl Run {
             let superseded = self.superseded().await?;
             let limit = self.options.limit;
             let mut batches = reader::start(self.clone(), pass, limit, superseded);
-            while let Some(batch) = batches.recv().await {
-                let batch = batch?;
+            while let Some(batch) = batches.next().await? {
                 done.unfit += batch.unfit.len() as u64;
                 done.unchanged += batch.unchanged.len() as u64;
                 let posted = batch.records.into_iter().map(|record| {

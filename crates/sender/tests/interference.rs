@@ -12,6 +12,7 @@
 mod place;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use csc_message::Probe;
@@ -194,6 +195,8 @@ impl Meddler {
 struct Meddled {
     store: Arc<dyn StagingStore>,
     meddler: Meddler,
+    /// How many pages are read until the program meets a fault of its own.
+    pages: AtomicU32,
 }
 
 #[async_trait]
@@ -249,6 +252,8 @@ impl StagingStore for Meddled {
         request: PageRequest,
         stretch: &Stretch,
     ) -> Result<Vec<StagedRow>, StoreError> {
+        let pages = self.pages.fetch_sub(1, Ordering::SeqCst);
+        assert!(pages > 0, "a fault on purpose");
         let page = self.store.page_within(request, stretch).await;
         self.meddler.meddle().await;
         page
@@ -330,6 +335,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
                 table: Arc::clone(&table),
                 rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed * 10_000 + n)),
             },
+            pages: AtomicU32::new(u32::MAX),
         };
         let run = Run {
             store: Arc::new(meddled),
@@ -391,4 +397,34 @@ async fn no_newer_payload_is_marked_sent_in_full_mode_on_postgresql() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_newer_payload_is_marked_sent_with_deltas_on_postgresql() {
     on_postgresql("deltas", Payloads::Deltas, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_of_the_rows() {
+    let bench = Bench::new(150, &[]).await;
+    let table = Arc::new(Table::in_sqlite(&bench));
+    let broken = Meddled {
+        store: table.store().await,
+        meddler: Meddler {
+            table: Arc::clone(&table),
+            rng: Mutex::new(ChaCha8Rng::seed_from_u64(5)),
+        },
+        pages: AtomicU32::new(1),
+    };
+    let run = Run {
+        store: Arc::new(broken),
+        ..bench.a_run().await
+    };
+    let (_stopper, stop) = Stop::new();
+    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let ended_by = report.ended_by.as_ref().unwrap();
+    assert_eq!(ended_by.code(), 619, "{ended_by}");
+    assert!(report.left() >= 50, "{report:?}");
+    what_is_marked_has_arrived(&bench, &table, "after the fault").await;
+    // It has the table for itself as long as it is there.
+    drop(run);
+    let next = bench.run().await;
+    assert!(next.ended_by.is_none(), "{next:?}");
+    assert_eq!(next.left(), 0, "{next:?}");
+    what_is_marked_has_arrived(&bench, &table, "at the end").await;
 }

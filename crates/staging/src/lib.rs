@@ -20,6 +20,7 @@ mod row;
 mod shape;
 mod sqlite;
 mod sqlserver;
+mod standstill;
 mod store;
 mod superseded;
 mod table_name;
@@ -31,6 +32,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use owner::{OwnerOnly, create_folder_for_owner, owner_only};
 pub use row::{NewRow, Outcome, RowKey, RowResult, RowState, StagedRow, SubmissionStatus};
 pub use shape::{Column, TableShape};
+pub use standstill::Standstill;
 pub use store::{
     Created, PageLimits, PageRequest, Present, Selection, StagingStore, TABLE_PROBE, TableSummary,
     connect, connect_creating,

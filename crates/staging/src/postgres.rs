@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 use tokio_postgres::Row;
 
 use self::connect::database_place;
@@ -30,11 +30,12 @@ use self::session::{Patience, Session, Values, no_answer};
 use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
+use crate::standstill::Standstills;
 use crate::store::{no_partial_column, taken_over};
 use crate::{
     Column, Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged,
-    RowKey, RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
-    SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
+    RowKey, RowSource, Selection, StagedRow, StagingStore, Standstill, StoreError, StoreErrorKind,
+    Stretch, SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
 const LOOK_UP: &str = "look up the table";
@@ -46,6 +47,7 @@ pub(crate) struct PostgresStore {
     reader: Session,
     writer: Session,
     run_lock: RunLock,
+    standstills: Standstills,
     found: OnceCell<Found>,
 }
 
@@ -70,14 +72,16 @@ impl PostgresStore {
         patience: Patience,
     ) -> Result<Self, StoreError> {
         let target = Arc::new(target.clone());
+        let standstills = Standstills::default();
+        let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
+        let (reader, writer) = (connect().await?, connect().await?);
         Ok(PostgresStore {
             table: table.clone(),
-            reader: Session::connect(Arc::clone(&target), patience).await?,
-            writer: Session::connect(Arc::clone(&target), patience)
-                .await?
-                .keeping_its_statement(),
+            reader,
+            writer: writer.keeping_its_statement(),
             target,
             run_lock: RunLock::default(),
+            standstills,
             found: OnceCell::new(),
         })
     }
@@ -284,6 +288,10 @@ impl PostgresStore {
 impl StagingStore for PostgresStore {
     fn place(&self) -> String {
         format!("{}, table {}", database_place(&self.target), self.table)
+    }
+
+    fn standstill(&self) -> watch::Receiver<Option<Standstill>> {
+        self.standstills.watch()
     }
 
     async fn shape(&self) -> Result<Arc<TableShape>, StoreError> {

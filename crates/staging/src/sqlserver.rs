@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::{Mutex, OnceCell, watch};
 
 use self::catalogue::Found;
 use self::messages::database_place;
@@ -47,10 +47,11 @@ use self::session::{Patience, Session, Statement};
 use self::values::{Row, Value, cut, from_utf16};
 use crate::connection::SqlServerTarget;
 use crate::ddl::{Dialect, create_sql};
+use crate::standstill::{Standstills, lock_is_held};
 use crate::store::{no_partial_column, taken_over};
 use crate::{
     Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
-    RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
+    RowSource, Selection, StagedRow, StagingStore, Standstill, StoreError, StoreErrorKind, Stretch,
     SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
@@ -69,6 +70,7 @@ pub(crate) struct SqlServerStore {
     table: TableName,
     reader: Mutex<Session>,
     writer: Mutex<Writer>,
+    standstills: Standstills,
     found: OnceCell<Found>,
 }
 
@@ -86,13 +88,15 @@ impl SqlServerStore {
         patience: Patience,
     ) -> Result<Self, StoreError> {
         let target = Arc::new(target.clone());
-        let reader = Session::connect(Arc::clone(&target), patience).await?;
-        let writer = Session::connect(Arc::clone(&target), patience).await?;
+        let standstills = Standstills::default();
+        let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
+        let (reader, writer) = (connect().await?, connect().await?);
         Ok(SqlServerStore {
             target,
             table: table.clone(),
             reader: Mutex::new(reader),
             writer: Mutex::new(Writer::new(writer)),
+            standstills,
             found: OnceCell::new(),
         })
     }
@@ -155,7 +159,12 @@ impl SqlServerStore {
     /// An error where another run has the lock that was lost with its connection.
     async fn keep_lock(&self, writer: &mut Writer) -> Result<(), StoreError> {
         let wait = writer.session.patience().lock_again;
+        if writer.keep_lock(LOCK_WAIT).await? {
+            return Ok(());
+        }
+        self.standstills.begins(lock_is_held, wait);
         if writer.keep_lock(wait).await? {
+            self.standstills.ends();
             return Ok(());
         }
         Err(taken_over(&self.place(), wait))
@@ -212,6 +221,10 @@ fn record_values(outcome: &Outcome, limit: Option<usize>) -> [Value; statements:
 impl StagingStore for SqlServerStore {
     fn place(&self) -> String {
         format!("{}, table {}", database_place(&self.target), self.table)
+    }
+
+    fn standstill(&self) -> watch::Receiver<Option<Standstill>> {
+        self.standstills.watch()
     }
 
     async fn shape(&self) -> Result<Arc<TableShape>, StoreError> {

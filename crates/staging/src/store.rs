@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
+use tokio::sync::watch;
 
 use crate::connection::ConnectionTarget;
 use crate::postgres::PostgresStore;
@@ -12,7 +13,8 @@ use crate::sqlite::SqliteStore;
 use crate::sqlserver::SqlServerStore;
 use crate::{
     Earlier, Filled, Halt, NewRow, Outcome, Restaged, RowKey, RowSource, RowState, StagedRow,
-    StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName, TableShape,
+    Standstill, StoreError, StoreErrorKind, Stretch, SubmissionStatus, Superseded, TableName,
+    TableShape,
 };
 
 /// How much one page may hold: whichever bound is met first ends it. A page with
@@ -123,6 +125,12 @@ pub trait StagingStore: Send + Sync {
     /// The database and table in words, without a password, e.g.
     /// `PostgreSQL db.example:5432/HDM_Local, table ssd_api_data_staging_anon`.
     fn place(&self) -> String;
+
+    /// What the store is waiting for just now, as that changes. Nothing, where no connection
+    /// can be lost.
+    fn standstill(&self) -> watch::Receiver<Option<Standstill>> {
+        watch::Sender::default().subscribe()
+    }
 
     /// The table as it is. An error where it is missing or lacks a needed column.
     async fn shape(&self) -> Result<Arc<TableShape>, StoreError>;

@@ -3,10 +3,10 @@
 use csc_anon::scramble;
 use csc_message::{Exit, Message};
 use csc_payload::scramble::Scrambler;
-use csc_staging::{TableName, connect};
+use csc_staging::TableName;
 
 use super::fake::{earlier, halted, removed};
-use super::{Context, Outcome, block_on, stop_on_interrupt};
+use super::{Context, Outcome, block_on, open_table, stop_on_interrupt};
 use crate::arguments::ScrambleArgs;
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -60,8 +60,8 @@ async fn make(settings: &Settings, from: &TableName, to: &TableName, replace: bo
     let Some(database) = &settings.database else {
         return Ok(Exit::Configuration);
     };
-    let open = async |table| connect(database, table).await.map_err(|e| vec![e.into()]);
-    let (source, target) = (open(from).await?, open(to).await?);
+    let source = open_table(database, from).await?;
+    let target = open_table(database, to).await?;
     target.lock().await.map_err(|e| vec![e.into()])?;
     console::result(&format!("from {}\nto   {}", source.place(), target.place()));
     let mut steps = Steps::new(stop_on_interrupt());

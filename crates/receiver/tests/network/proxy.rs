@@ -5,8 +5,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use csc_message::Verdict;
 use csc_receiver::proxy::{NamedProxy, Proxies, ProxyAddress, SystemLookup, SystemProxies};
-use csc_receiver::{CurlTransport, Fault, FaultKind, NetworkOptions, Reply, Transport};
+use csc_receiver::{
+    CurlTransport, Fault, FaultKind, NetworkOptions, Reply, Transport, Way, examine_way,
+};
 use csc_windows::proxy::{Answer, Fault as ScriptFault, Script, Settings};
 
 use crate::server::{SECRETS, Server, post, send, write};
@@ -205,6 +208,56 @@ fn the_next_proxy_is_taken_where_the_first_cannot_be_reached_and_kept_to() {
     }
     assert_eq!(second.heard().len(), 2);
     assert_eq!(third.heard().len(), 0);
+}
+
+/// What `check` finds on the way to a receiver that is reached through these proxies.
+fn examined(proxies: &[u16]) -> Way {
+    let list: Vec<String> = proxies.iter().map(|p| format!("127.0.0.1:{p}")).collect();
+    let network = of_system(Some(list.join(";")), None);
+    let url = "https://receiver.test/x".parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(examine_way(&url, &network, Duration::from_secs(30)))
+}
+
+#[test]
+fn a_check_names_all_proxies_and_the_one_that_is_used() {
+    let (first, second, third) = (nobodys_port(), ok("second"), ok("third"));
+    let way = examined(&[first, second.port, third.port]);
+    let found: Vec<(Verdict, &str, &str)> = way
+        .probes
+        .iter()
+        .map(|probe| (probe.verdict, probe.subject, &*probe.found))
+        .collect();
+    let named = format!(
+        "receiver.test: through the proxy http://127.0.0.1:{first} (the system's settings), or where \
+         that can't be reached http://127.0.0.1:{}, or where that can't be reached \
+         http://127.0.0.1:{}",
+        second.port, third.port
+    );
+    assert_eq!(found[0], (Verdict::Ok, "proxy", &*named));
+    let (verdict, subject, passed_over) = found[2];
+    assert_eq!((verdict, subject), (Verdict::Warn, "tcp"), "{found:?}");
+    let next = format!("the next one is tried, the proxy 127.0.0.1:{}", second.port);
+    assert!(passed_over.ends_with(&next), "{passed_over}");
+    let (verdict, subject, used) = found[4];
+    assert_eq!((verdict, subject), (Verdict::Ok, "tcp"), "{found:?}");
+    let is_used = format!("the proxy 127.0.0.1:{}: connected", second.port);
+    assert!(used.starts_with(&is_used), "{used}");
+    assert_eq!(third.heard().len(), 0, "it is not needed");
+    let way = examined(&[first, nobodys_port()]);
+    let verdicts: Vec<Verdict> = way.probes.iter().map(|probe| probe.verdict).collect();
+    let expected = [
+        Verdict::Ok,
+        Verdict::Ok,
+        Verdict::Warn,
+        Verdict::Ok,
+        Verdict::Fail,
+    ];
+    assert_eq!(verdicts, expected, "none is reached");
+    assert!(!way.is_open);
 }
 
 #[test]

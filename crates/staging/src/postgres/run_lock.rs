@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::session::Session;
 use crate::StoreError;
+use crate::standstill::lock_is_held;
 
 /// Keeps our advisory locks apart from other programs': "csc" and a digit.
 const LOCK_CLASS: i32 = 0x6373_6331;
@@ -44,12 +45,15 @@ impl RunLock {
         if before.connection == writer.connection().await {
             return Ok(true);
         }
-        let end = Instant::now() + writer.patience().lock_again;
+        let patience = writer.patience().lock_again;
+        let end = Instant::now() + patience;
         loop {
             if let Some(again) = try_once(writer, before.table).await? {
                 *held = Some(again);
+                writer.standstills().ends();
                 return Ok(true);
             }
+            writer.standstills().begins(lock_is_held, patience);
             if Instant::now() >= end {
                 return Ok(false);
             }

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement};
 
 use super::connect::{self, Unconnected, database_place, statement_refused, words};
 use crate::connection::PostgresTarget;
+use crate::standstill::Standstills;
 use crate::{StoreError, StoreErrorKind, patience};
 
 /// A statement's values, $1 first.
@@ -104,6 +105,7 @@ struct Tries {
 pub(super) struct Session {
     target: Arc<PostgresTarget>,
     patience: Patience,
+    standstills: Standstills,
     /// Whether a statement that is asked again and again, as the UPDATE of each batch, is
     /// prepared once. Not for reading: a plan that was made without the values may be a bad
     /// one for some of them.
@@ -130,11 +132,13 @@ impl Session {
     pub(super) async fn connect(
         target: Arc<PostgresTarget>,
         patience: Patience,
+        standstills: Standstills,
     ) -> Result<Self, StoreError> {
         let client = connect::connect(&target).await.map_err(|none| none.error)?;
         Ok(Session {
             target,
             patience,
+            standstills,
             keeps_statement: false,
             link: Mutex::new(Link {
                 client: Arc::new(client),
@@ -156,6 +160,10 @@ impl Session {
 
     pub(super) fn patience(&self) -> Patience {
         self.patience
+    }
+
+    pub(super) fn standstills(&self) -> &Standstills {
+        &self.standstills
     }
 
     /// Which connection this is, counted from 1.
@@ -226,7 +234,12 @@ impl Session {
         let mut repeated = false;
         loop {
             let failure = match self.ask_once(sql(repeated), values, &mut read).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    if tries.lost > 0 {
+                        self.standstills.ends();
+                    }
+                    return Ok(done);
+                }
                 Err(failure) => failure,
             };
             repeated |= matches!(failure, Failure::Lost(_));
@@ -235,11 +248,17 @@ impl Session {
                 Failure::Refused(_) => &mut tries.blocked,
                 Failure::Lost(_) | Failure::Unconnected(_) | Failure::Slow => &mut tries.lost,
             };
-            let pause = pauses.get(*tried).copied();
+            let left = pauses.get(*tried..).unwrap_or_default();
             *tried += 1;
-            let Some(pause) = pause else {
+            let Some(pause) = left.first().copied() else {
                 return Err(self.failed(what, failure, tries.lost, begun));
             };
+            let is_gone = matches!(failure, Failure::Lost(_) | Failure::Unconnected(_));
+            // A connection that is back at once is worth no word.
+            if is_gone && !pause.is_zero() {
+                let why = || format!("the database is gone: {}", self.why(&failure));
+                self.standstills.begins(why, left.iter().sum());
+            }
             tracing::warn!(
                 "cannot {what}; trying again in {} ms: {}",
                 pause.as_millis(),

@@ -30,6 +30,17 @@ const SHORT: Patience = Patience {
     lock_again: Duration::from_secs(2),
 };
 
+/// As short, and as often as a server needs that is back at some time.
+const LONG: Patience = Patience {
+    lost: &[
+        Duration::ZERO,
+        Duration::from_millis(50),
+        Duration::from_secs(1),
+        Duration::from_secs(20),
+    ],
+    ..SHORT
+};
+
 fn url() -> String {
     std::env::var("CSC_TEST_POSTGRES")
         .unwrap_or_else(|_| "postgres://root@127.0.0.1:5432/test".to_string())
@@ -89,7 +100,20 @@ impl Way {
         self.cut();
     }
 
+    fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
     async fn store(&self, table: &TableName, options: Option<&str>) -> PostgresStore {
+        self.patient_store(table, options, SHORT).await
+    }
+
+    async fn patient_store(
+        &self,
+        table: &TableName,
+        options: Option<&str>,
+        patience: Patience,
+    ) -> PostgresStore {
         let target = PostgresTarget {
             host: self.address.ip().to_string(),
             port: self.address.port(),
@@ -98,7 +122,7 @@ impl Way {
             sslmode: SslMode::Disable,
             ..server()
         };
-        PostgresStore::connect_with(&target, table, SHORT)
+        PostgresStore::connect_with(&target, table, patience)
             .await
             .unwrap()
     }
@@ -245,8 +269,13 @@ async fn a_lost_connection_is_made_anew_for_reading_and_for_writing() {
     let rows = read(&store).await;
     assert_eq!(rows.len(), 3);
     scene.way.cut();
+    let standstill = store.standstill();
     assert_eq!(record(&store, rows).await, [1, 2, 3]);
     assert_eq!(read(&store).await.len(), 1, "the refused one goes again");
+    assert!(
+        !standstill.has_changed().unwrap(),
+        "what is back at once is worth no word"
+    );
     scene.clean().await;
 }
 
@@ -307,8 +336,12 @@ async fn a_run_whose_lock_another_took_meanwhile_ends() {
             "it is never free"
         );
     }
+    let standstill = store.standstill();
     let ended = store.record(&outcomes(rows)).await.unwrap_err();
     assert_eq!(ended.kind, StoreErrorKind::Busy, "{ended}");
+    let waited = standstill.borrow().clone().unwrap();
+    assert!(waited.why.contains("run lock"), "{waited:?}");
+    assert_eq!(waited.patience, SHORT.lock_again);
     assert!(ended.message.what().contains("has taken over"), "{ended}");
     assert_eq!(read(&other).await.len(), 1, "what was sent is recorded");
     scene.clean().await;
@@ -325,6 +358,25 @@ async fn a_server_that_stays_away_is_told_with_how_long_it_was_tried() {
     assert_eq!(gone.message.code(), 340, "{gone}");
     assert!(gone.message.why().contains("4 tries in"), "{gone}");
     assert!(gone.message.next().contains("journal"), "{gone}");
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_is_told_that_the_server_is_waited_for_and_when_it_is_back() {
+    let scene = Scene::new().await;
+    let store = scene.way.patient_store(&scene.table, None, LONG).await;
+    let mut standstill = store.standstill();
+    assert_eq!(*standstill.borrow_and_update(), None);
+    scene.way.close();
+    let reading = tokio::spawn(async move { read(&store).await.len() });
+    standstill.changed().await.unwrap();
+    let waits = standstill.borrow_and_update().clone().unwrap();
+    assert!(waits.why.starts_with("the database is gone: "), "{waits:?}");
+    assert_eq!(waits.patience, Duration::from_millis(21_050));
+    scene.way.open();
+    standstill.changed().await.unwrap();
+    assert_eq!(*standstill.borrow_and_update(), None);
+    assert_eq!(reading.await.unwrap(), 3);
     scene.clean().await;
 }
 

@@ -17,6 +17,7 @@ use super::fault::Fault;
 use super::messages::{DEADLOCK, LOCK_TIMEOUT, failure, statement_failed};
 use super::values::{Row, Value};
 use crate::connection::SqlServerTarget;
+use crate::standstill::Standstills;
 use crate::{StoreError, patience};
 
 /// How long is waited, and how often something is tried again.
@@ -75,10 +76,10 @@ struct Tries {
     lost: usize,
 }
 
-/// Whether, and after which pause, a statement that failed is tried again. Every
-/// statement of a store may be: reading changes nothing, and writing only touches rows
-/// that still are as they were read.
-fn again_after(failure: &Failure, tries: &mut Tries, patience: &Patience) -> Option<Duration> {
+/// The pauses after which a statement that failed is tried again, as many as are left.
+/// Every statement of a store may be: reading changes nothing, and writing only touches
+/// rows that still are as they were read.
+fn pauses_left(failure: &Failure, tries: &mut Tries, patience: &Patience) -> &'static [Duration] {
     let (pauses, tried) = match failure {
         Failure::Lost(_) => (patience.lost, &mut tries.lost),
         Failure::Unconnected(fault) if fault.passing => (patience.lost, &mut tries.lost),
@@ -86,12 +87,12 @@ fn again_after(failure: &Failure, tries: &mut Tries, patience: &Patience) -> Opt
             (patience.blocked, &mut tries.blocked)
         }
         Failure::Unconnected(_) | Failure::Refused { .. } | Failure::Slow | Failure::Unreadable => {
-            return None;
+            return &[];
         }
     };
-    let pause = pauses.get(*tried).copied();
+    let left = pauses.get(*tried..).unwrap_or_default();
     *tried += 1;
-    pause
+    left
 }
 
 /// A statement and its values, @P1 first.
@@ -139,6 +140,7 @@ impl Repeated {
 pub(super) struct Session {
     target: Arc<SqlServerTarget>,
     patience: Patience,
+    standstills: Standstills,
     client: Option<TdsClient>,
     repeated: Repeated,
     /// How many connections there were, this one counted.
@@ -151,6 +153,7 @@ impl Session {
     pub(super) async fn connect(
         target: Arc<SqlServerTarget>,
         patience: Patience,
+        standstills: Standstills,
     ) -> Result<Self, StoreError> {
         let client = connect::connect(&target)
             .await
@@ -158,6 +161,7 @@ impl Session {
         Ok(Session {
             target,
             patience,
+            standstills,
             client: Some(client),
             repeated: Repeated::default(),
             connections: 1,
@@ -200,17 +204,30 @@ impl Session {
         let mut repeated = false;
         loop {
             let failure = match self.ask_once(make(repeated), &mut read).await {
-                Ok(rows) => return Ok(rows),
+                Ok(rows) => {
+                    if tries.lost > 0 {
+                        self.standstills.ends();
+                    }
+                    return Ok(rows);
+                }
                 Err(failure) => failure,
             };
             repeated |= matches!(failure, Failure::Lost(_));
-            let Some(pause) = again_after(&failure, &mut tries, &self.patience) else {
+            let left = pauses_left(&failure, &mut tries, &self.patience);
+            let Some(pause) = left.first().copied() else {
                 return Err(statement_failed(&self.target, what, failure));
             };
-            tracing::info!(
+            let is_gone = matches!(failure, Failure::Lost(_) | Failure::Unconnected(_));
+            let failed = statement_failed(&self.target, what, failure).message;
+            // A connection that is back at once is worth no word.
+            if is_gone && !pause.is_zero() {
+                let why = || format!("the database is gone: {}", failed.why());
+                self.standstills.begins(why, left.iter().sum());
+            }
+            tracing::warn!(
                 "cannot {what}; trying again in {} ms: {}",
                 pause.as_millis(),
-                statement_failed(&self.target, what, failure).message.why()
+                failed.why()
             );
             tokio::time::sleep(pause).await;
         }
@@ -342,14 +359,14 @@ mod tests {
         ] {
             let mut tries = Tries::default();
             let mut pauses = Vec::new();
-            while let Some(pause) = again_after(&failure, &mut tries, &patience) {
-                pauses.push(pause);
+            while let Some(pause) = pauses_left(&failure, &mut tries, &patience).first() {
+                pauses.push(*pause);
             }
             assert_eq!(pauses, expected);
         }
         let mut tries = Tries::default();
-        again_after(&refused(DEADLOCK), &mut tries, &patience);
-        again_after(&lost(), &mut tries, &patience);
+        pauses_left(&refused(DEADLOCK), &mut tries, &patience);
+        pauses_left(&lost(), &mut tries, &patience);
         assert_eq!(
             tries,
             Tries {

@@ -10,6 +10,7 @@ async fn a_page_whose_connection_is_cut_is_read_again_on_a_new_one() {
     })
     .await;
     let store = store(&double).await;
+    let standstill = store.standstill();
     let page = store.page(a_page(), &Superseded::default()).await.unwrap();
     assert_eq!(page.len(), 1);
     assert_eq!(
@@ -17,6 +18,8 @@ async fn a_page_whose_connection_is_cut_is_read_again_on_a_new_one() {
         Some("{\"la_child_id\": \"C1\"}")
     );
     assert_eq!(double.connections(), 4, "two at first, and two anew");
+    assert!(standstill.has_changed().unwrap(), "it was told of");
+    assert_eq!(*standstill.borrow(), None, "and that it is over");
     assert_eq!(
         double.heard("SET ANSI_NULLS"),
         [1, 2, 3, 4],
@@ -44,6 +47,7 @@ async fn a_server_that_goes_in_the_middle_of_a_run_is_told_with_its_place() {
     let double = Double::start(Door::Open, |asked| usual(asked).unwrap_or_else(a_row)).await;
     let store = store(&double).await;
     store.page(a_page(), &Superseded::default()).await.unwrap();
+    let standstill = store.standstill();
     double.stop().await;
     let error = store
         .page(a_page(), &Superseded::default())
@@ -52,6 +56,12 @@ async fn a_server_that_goes_in_the_middle_of_a_run_is_told_with_its_place() {
         .unwrap();
     assert_eq!(error.kind, StoreErrorKind::Connection);
     assert_eq!(error.message.code(), 308, "{error}");
+    let waited = standstill.borrow().clone().unwrap();
+    assert!(
+        waited.why.starts_with("the database is gone: "),
+        "{waited:?}"
+    );
+    assert_eq!(waited.patience, QUICK.lost.iter().sum::<Duration>());
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ async fn a_run_lock_that_another_run_took_meanwhile_ends_the_run_after_recording
     let store = store(&double).await;
     store.lock().await.unwrap();
     let page = store.page(a_page(), &Superseded::default()).await.unwrap();
+    let standstill = store.standstill();
     let error = store.record(&[accepted(&page[0])]).await.unwrap_err();
     assert_eq!(
         (error.kind, error.message.code()),
@@ -78,6 +79,9 @@ async fn a_run_lock_that_another_run_took_meanwhile_ends_the_run_after_recording
         error.message.why().contains("what was sent is recorded"),
         "{error}"
     );
+    let waited = standstill.borrow().clone().unwrap();
+    assert!(waited.why.contains("run lock"), "{waited:?}");
+    assert_eq!(waited.patience, QUICK.lock_again);
     assert_eq!(double.heard("UPDATE [dbo]"), [2, 3]);
 }
 
