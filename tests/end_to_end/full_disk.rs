@@ -122,7 +122,7 @@ fn a_disk_that_fills_under_the_journal_stops_the_run_before_the_next_post() {
         let place = Place::new(0, &[]);
         enter_all(&place);
         place.write_env("STATE_DIR=small/state");
-        let disk = SmallDisk::mount(&place, 2048);
+        let disk = SmallDisk::mount(&place, 8192);
         // The journal is made while there is room.
         assert_eq!(disk.run(&[&LIVE[..], &["--limit", "1"]].concat()).exit, 0);
         disk.fill_but(room);

@@ -22,10 +22,10 @@ pub struct Journal {
 }
 
 /// The size of a new file's pages: a batch's rows lie side by side and are written together.
-const PAGE_BYTES: u32 = 16 * 1024;
+const PAGE_BYTES: u32 = 8 * 1024;
 
 /// So many pages are kept beside the file before they are copied into it.
-const CHECKPOINT_PAGES: u32 = 1000;
+const CHECKPOINT_PAGES: u32 = 2000;
 
 /// How long another program's lock on the file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
