@@ -1,4 +1,5 @@
-//! The database goes away in the middle of a run.
+//! The database goes away in the middle of a run: a PostgreSQL of the test's own is stopped;
+//! to a SQL Server (`CSC_TEST_MSSQL`), the way is shut.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use crate::kills::{nothing_is_marked_that_did_not_arrive, record};
 use crate::own_postgres::OwnPostgres;
 use crate::place::{Place, Ran, interrupt, until};
 use crate::postgres::Schema;
+use crate::sql_server::OwnTable;
 use crate::table::Table;
 use crate::two_runs::through;
 use crate::watched::Watched;
@@ -21,33 +23,88 @@ const LIVE: [&str; 3] = ["send", "--live", "--yes"];
 /// What is said of a database that is gone, whatever the verbosity.
 const GONE: &str = "the database is gone: ";
 
-/// A table in a server of its own, and a gate on the way to the receiver.
+/// The server with the table.
+enum Server {
+    Postgres(OwnPostgres, Box<Schema>),
+    SqlServer(Gate, Box<OwnTable>),
+}
+
+impl Server {
+    fn postgres() -> Server {
+        let server = OwnPostgres::start();
+        let schema = Box::new(Schema::at(&server.url(), "restarts"));
+        Server::Postgres(server, schema)
+    }
+
+    /// None where there is none.
+    fn sql_server(name: &str) -> Option<Server> {
+        let table = OwnTable::create(name)?;
+        let way = Gate::to(table.server());
+        Some(Server::SqlServer(way, Box::new(table)))
+    }
+
+    fn settings(&self) -> String {
+        match self {
+            Server::Postgres(server, schema) => format!(
+                "DB_CONNECTION_STRING={}\nTABLE_NAME={}\n",
+                server.url(),
+                name_in(schema)
+            ),
+            Server::SqlServer(way, table) => table.settings_through(way),
+        }
+    }
+
+    fn table(&self) -> Table<'_> {
+        match self {
+            Server::Postgres(_, schema) => Table::Postgres(schema, name_in(schema)),
+            Server::SqlServer(_, table) => Table::SqlServer(table),
+        }
+    }
+
+    fn goes(&self) {
+        match self {
+            Server::Postgres(server, _) => server.stop(),
+            Server::SqlServer(way, _) => way.shut(),
+        }
+    }
+
+    fn is_back(&mut self) {
+        match self {
+            Server::Postgres(server, schema) => {
+                server.again();
+                schema.reconnect(&server.url());
+            }
+            Server::SqlServer(way, _) => way.open(),
+        }
+    }
+}
+
+fn name_in(schema: &Schema) -> String {
+    format!("{}.ssd_api_data_staging_anon", schema.name)
+}
+
+/// A table, and a gate on the way to the receiver.
 struct Scene {
-    server: OwnPostgres,
-    schema: Schema,
+    server: Server,
     place: Place,
     gate: Gate,
     version: u64,
 }
 
 impl Scene {
-    fn new() -> Scene {
-        let server = OwnPostgres::start();
-        let schema = Schema::at(&server.url(), "restarts");
+    fn new(server: Server) -> Scene {
         let place = Place::new(0, &["slow=100"]);
         let gate = Gate::to(place.running.address());
         let scene = Scene {
             server,
-            schema,
             place,
             gate,
             version: 0,
         };
+        let settings = scene.server.settings();
         scene.place.write_env(&format!(
-            "{}DB_CONNECTION_STRING={}\nTABLE_NAME={}\nLOG_FILE=run.log\nLOG_ROTATION=never",
-            through(&scene.gate),
-            scene.server.url(),
-            scene.name()
+            "{}{settings}LOG_FILE=run.log\nLOG_ROTATION=never",
+            through(&scene.gate)
         ));
         assert_eq!(scene.place.run(&["init"]).exit, 0);
         scene.place.simulator.keep_log();
@@ -57,12 +114,8 @@ impl Scene {
         scene
     }
 
-    fn name(&self) -> String {
-        format!("{}.ssd_api_data_staging_anon", self.schema.name)
-    }
-
     fn table(&self) -> Table<'_> {
-        Table::Postgres(&self.schema, self.name())
+        self.server.table()
     }
 
     fn change_all(&mut self) {
@@ -82,15 +135,10 @@ impl Scene {
         let (run, before) = (Watched::start(&self.place, &LIVE), self.posts());
         until(|| self.posts() > before, "the first post");
         self.gate.hold();
-        self.server.stop();
+        self.server.goes();
         self.gate.open();
         run.until_said(GONE);
         run
-    }
-
-    fn database_is_back(&mut self) {
-        self.server.again();
-        self.schema.reconnect(&self.server.url());
     }
 
     /// Every row is sent, and each version of it arrived just once.
@@ -116,12 +164,22 @@ impl Scene {
 }
 
 #[test]
-fn a_database_that_starts_again_in_mid_run_costs_nothing() {
-    let mut scene = Scene::new();
+fn a_postgresql_that_starts_again_in_mid_run_costs_nothing() {
+    starts_again_in_mid_run(Scene::new(Server::postgres()));
+}
+
+#[test]
+fn a_sql_server_that_comes_back_in_mid_run_costs_nothing() {
+    if let Some(server) = Server::sql_server("comes_back") {
+        starts_again_in_mid_run(Scene::new(server));
+    }
+}
+
+fn starts_again_in_mid_run(mut scene: Scene) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     // While a batch is under way.
     let run = scene.database_gone_in_mid_run();
-    scene.database_is_back();
+    scene.server.is_back();
     let ran = run.wait();
     assert_eq!(ran.exit, 0, "{}", ran.both());
     scene.all_is_sent_once(&ran);
@@ -137,12 +195,12 @@ fn a_database_that_starts_again_in_mid_run_costs_nothing() {
         let mut run = Watched::start(&scene.place, &[&LIVE[..], &["--mode", mode]].concat());
         until(|| scene.posts() > before, "the first post");
         std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
-        scene.server.stop();
+        scene.server.goes();
         until(
             || run.said().contains(GONE) || run.has_ended(),
             "the outage to be noticed",
         );
-        scene.database_is_back();
+        scene.server.is_back();
         let ran = run.wait();
         assert_eq!(ran.exit, 0, "{}", ran.both());
         scene.all_is_sent_once(&ran);
@@ -155,13 +213,23 @@ fn a_database_that_starts_again_in_mid_run_costs_nothing() {
     let ran = run.wait();
     assert_eq!(ran.exit, 130, "{}", ran.both());
     assert!(begun.elapsed() < Duration::from_secs(40), "{}", ran.both());
-    scene.database_is_back();
+    scene.server.is_back();
     healed_by_the_next_run(&scene, &ran);
 }
 
 #[test]
-fn a_database_that_does_not_come_back_ends_the_run_and_the_next_one_heals_it() {
-    let mut scene = Scene::new();
+fn a_postgresql_that_does_not_come_back_ends_the_run_and_the_next_one_heals_it() {
+    does_not_come_back(Scene::new(Server::postgres()));
+}
+
+#[test]
+fn a_sql_server_that_does_not_come_back_ends_the_run_and_the_next_one_heals_it() {
+    if let Some(server) = Server::sql_server("stays_away") {
+        does_not_come_back(Scene::new(server));
+    }
+}
+
+fn does_not_come_back(mut scene: Scene) {
     let run = scene.database_gone_in_mid_run();
     let begun = Instant::now();
     until_ended(run.child.id());
@@ -177,7 +245,7 @@ fn a_database_that_does_not_come_back_ends_the_run_and_the_next_one_heals_it() {
     ] {
         assert!(message.contains(words), "{words}: {}", ran.stderr);
     }
-    scene.database_is_back();
+    scene.server.is_back();
     healed_by_the_next_run(&scene, &ran);
 }
 

@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::postgres::Schema;
+use crate::sql_server::OwnTable;
 
 /// The staging table as somebody else's SQL sees it.
 pub enum Table<'a> {
     Sqlite(&'a Place),
     Postgres(&'a Schema, String),
+    SqlServer(&'a OwnTable),
 }
 
 impl Table<'_> {
@@ -18,6 +20,7 @@ impl Table<'_> {
         match self {
             Table::Sqlite(place) => place.execute(sql),
             Table::Postgres(schema, name) => schema.execute(&sql.replace("{t}", name)),
+            Table::SqlServer(table) => table.execute(sql),
         }
     }
 
@@ -32,6 +35,7 @@ impl Table<'_> {
                 .collect::<Result<_, _>>()
                 .unwrap(),
             Table::Postgres(schema, name) => schema.rows(&sql.replace("{t}", name)),
+            Table::SqlServer(table) => table.rows(&sql.replace("AS TEXT", "AS NVARCHAR(MAX)")),
         }
     }
 

@@ -104,12 +104,12 @@ fn of_two_runs_that_begin_together_one_works_on_postgresql() {
 /// On the server that `CSC_TEST_MSSQL` names, as in `sql_server.rs`.
 #[test]
 fn of_two_runs_that_begin_together_one_works_on_sql_server() {
-    let Some((place, settings)) =
+    let Some((place, table)) =
         crate::sql_server::at("two_runs", u32::try_from(CHILDREN).unwrap(), &[])
     else {
         return;
     };
     let gate = Gate::to(place.running.address());
-    place.write_env(&format!("{settings}\n{}", through(&gate)));
-    one_works_and_the_other_leaves(&place, &gate, 1, || {});
+    place.write_env(&format!("{}{}", through(&gate), table.settings()));
+    one_works_and_the_other_leaves(&place, &gate, 2, || table.execute(AGAIN));
 }

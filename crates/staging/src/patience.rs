@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use csc_message::Message;
+
+use crate::{StoreError, StoreErrorKind};
+
 /// The pauses before a new connection is tried where one was lost: some hundred seconds
 /// together. A server that is started again is back within a minute or two.
 pub(crate) const LOST: &[Duration] = &[
@@ -22,3 +26,27 @@ pub(crate) const BLOCKED: &[Duration] = &[Duration::from_millis(250), Duration::
 /// How long the run lock is waited for on a new connection. The server may take a while to
 /// notice that the old one, which holds it, is gone.
 pub(crate) const LOCK_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is said where a database has not come back after so many tries. `why`: of the last.
+pub(crate) fn stayed_away(
+    place: &str,
+    what: &str,
+    tries: usize,
+    waited: Duration,
+    why: &str,
+) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Connection,
+        Message::new(
+            340,
+            format!("Cannot {what} ({place})"),
+            format!(
+                "the database is gone, and {tries} tries in {} s did not bring it back: {why}",
+                waited.as_secs()
+            ),
+            "check that the server is up and the network lets the connection stand, then \
+             start again: what was sent and could not be recorded is in the journal, and \
+             the next run records it first",
+        ),
+    )
+}

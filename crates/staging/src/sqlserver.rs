@@ -44,6 +44,7 @@ use self::catalogue::Found;
 use self::messages::database_place;
 use self::run_lock::Writer;
 use self::session::{Patience, Session, Statement};
+use self::statements::Statements;
 use self::values::{Row, Value, cut, from_utf16};
 use crate::connection::SqlServerTarget;
 use crate::ddl::{Dialect, create_sql};
@@ -55,10 +56,12 @@ use crate::{
     SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
 
-/// Rows that one statement writes: eight parameters each, and 2,100 is SQL Server's
+/// Rows that one statement writes: six parameters each at most, and 2,100 is SQL Server's
 /// limit. A batch has a hundred at most, so it is one statement.
 const ROWS_A_STATEMENT: usize = 200;
-const _: () = assert!(ROWS_A_STATEMENT * statements::RECORD_VALUES < 2100);
+const _: () = assert!(ROWS_A_STATEMENT * statements::FATE_VALUES + 1 < 2100);
+/// The number of a row's fate is one byte.
+const _: () = assert!(ROWS_A_STATEMENT <= 256);
 
 /// How long a run waits for another's lock: not at all, but a server of the tests takes
 /// no 0 for that.
@@ -201,20 +204,54 @@ fn iso_time(outcome: &Outcome) -> Option<String> {
     Some(time.chars().take(longest).collect())
 }
 
-/// The values of one outcome, in the order of its statement.
-fn record_values(outcome: &Outcome, limit: Option<usize>) -> [Value; statements::RECORD_VALUES] {
-    let key = &outcome.key;
+/// What a row was, and what became of it, in the order of the statement.
+fn fate(outcome: &Outcome, limit: Option<usize>) -> [Value; statements::FATE_VALUES] {
     let purge = outcome.result.purge();
     [
-        Value::Number(key.id),
-        Value::Word(key.row_state.clone()),
-        Value::Digest(Some(key.digest)),
+        Value::Word(outcome.key.row_state.clone()),
         Value::Word(Some(outcome.result.status().word().to_string())),
         Value::Text(Some(cut(outcome.result.response(None), limit).to_string())),
         Value::Word(iso_time(outcome)),
         Value::Text(purge.map(|(record, _)| record.to_string())),
         Value::Digest(purge.map(|(_, hash)| *hash)),
     ]
+}
+
+/// The statement that records these outcomes, each fate once.
+fn record_statement(
+    statements: &Statements,
+    outcomes: &[Outcome],
+    limit: Option<usize>,
+    repeated: bool,
+) -> Statement {
+    let mut fates = Vec::new();
+    let mut packed = Vec::with_capacity(outcomes.len() * statements::PACKED_ROW);
+    for outcome in outcomes {
+        let fate = fate(outcome, limit);
+        let number = fates.iter().position(|known| *known == fate);
+        let number = number.unwrap_or_else(|| {
+            fates.push(fate);
+            fates.len() - 1
+        });
+        packed.extend(outcome.key.id.to_be_bytes());
+        packed.extend(outcome.key.digest);
+        packed.push(number as u8);
+    }
+    let sql = statements.record(outcomes.len(), fates.len(), repeated);
+    let values = std::iter::once(Value::Packed(packed)).chain(fates.into_iter().flatten());
+    Statement::new(sql, values.collect())
+}
+
+/// How far a page goes: up to the row that takes it to so many bytes. The server counts
+/// UTF-16 units, of which each is a byte of UTF-8 or more, so that no page ends too early;
+/// whoever reads it ends it exactly. `None` where there are no rows.
+fn last_within(lengths: &[(i64, u64)], bytes: u64) -> Option<i64> {
+    let mut units = 0;
+    let full = lengths.iter().find(|(_, length)| {
+        units += length / 2;
+        units >= bytes
+    });
+    full.or(lengths.last()).map(|(id, _)| *id)
 }
 
 #[async_trait]
@@ -339,37 +376,61 @@ impl StagingStore for SqlServerStore {
         let found = self.found().await?;
         let (statements, limits) = (&found.statements, request.limits);
         let skip = statements::padded(&stretch.skip);
-        let sql = statements
-            .of(request.selection)
-            .page(request.with_previous, skip.len());
-        let statement = || {
-            let numbers = [
-                statements.within_ids(request.after),
-                i64::from(limits.rows.max(1)),
-                i64::try_from(limits.bytes.max(1)).unwrap_or(i64::MAX),
-                statements.within_ids(stretch.last),
-            ];
+        let selected = statements.of(request.selection);
+        let with_skipped = |numbers: &[i64]| {
             let values = numbers.iter().chain(&skip).copied().map(Value::Number);
-            Statement::new(sql.clone(), values.collect())
+            values.collect::<Vec<_>>()
         };
-        let mut page = self
-            .read("read the rows to send", statement, |mut row| {
-                let id = row.number(0)?;
-                let person_id = row.text(1);
-                let row_state = row.text(2);
-                let payload = row.utf16(3);
-                let bytes = payload.as_deref().unwrap_or_default();
-                Some(StagedRow {
-                    key: found.hashed_as.key(id, row_state, bytes),
-                    person_id,
-                    payload: payload.as_deref().and_then(from_utf16),
-                    previous: row.text(4),
-                    response: row.text(5),
-                })
-            })
-            .await?;
-        end_at(&mut page, limits.bytes.max(1));
-        Ok(page)
+        let last = statements.within_ids(stretch.last);
+        let bytes = limits.bytes.max(1);
+        let mut after = statements.within_ids(request.after);
+        loop {
+            let sql = selected.lengths(request.with_previous, skip.len());
+            let rows = i64::from(limits.rows.max(1));
+            let lengths = self
+                .read(
+                    "look for the rows to send",
+                    || Statement::new(sql.clone(), with_skipped(&[after, last, rows])),
+                    |mut row| {
+                        let id = row.number(0)?;
+                        let of = |column| row.number(column).map_or(0, i64::unsigned_abs);
+                        Some((id, [1, 2].map(of).iter().sum()))
+                    },
+                )
+                .await?;
+            let Some(end) = last_within(&lengths, bytes) else {
+                return Ok(Vec::new());
+            };
+            let sql = selected.page(request.with_previous, skip.len());
+            let mut page = self
+                .read(
+                    "read the rows to send",
+                    || Statement::new(sql.clone(), with_skipped(&[after, end])),
+                    |mut row| {
+                        let id = row.number(0)?;
+                        let person_id = row.text(1);
+                        let row_state = row.text(2);
+                        let payload = row.utf16(3);
+                        let bytes = payload.as_deref().unwrap_or_default();
+                        Some(StagedRow {
+                            key: found.hashed_as.key(id, row_state, bytes),
+                            person_id,
+                            payload: payload.as_deref().and_then(from_utf16),
+                            previous: row.text(4),
+                            response: row.text(5),
+                        })
+                    },
+                )
+                .await?;
+            // Others may have become wanted since they were counted.
+            page.truncate(usize::try_from(limits.rows.max(1)).unwrap_or(usize::MAX));
+            end_at(&mut page, bytes);
+            if !page.is_empty() {
+                return Ok(page);
+            }
+            // None of them is wanted any more, and that is not the end.
+            after = end;
+        }
     }
 
     async fn write_partials(
@@ -404,13 +465,7 @@ impl StagingStore for SqlServerStore {
         self.write_in_pieces(
             "record the outcome of a batch",
             outcomes,
-            |piece, repeated| {
-                let values = piece.iter().flat_map(|o| record_values(o, limit));
-                Statement::new(
-                    found.statements.record(piece.len(), repeated),
-                    values.collect(),
-                )
-            },
+            |piece, repeated| record_statement(&found.statements, piece, limit, repeated),
         )
         .await
     }

@@ -375,20 +375,9 @@ impl Session {
             Failure::Refused(error) => statement_refused(&place, what, &error),
             Failure::Slow => no_answer(&place, what, self.patience.statement),
             Failure::Unconnected(none) if !none.passing => none.error,
-            Failure::Lost(_) | Failure::Unconnected(_) => StoreError::new(
-                StoreErrorKind::Connection,
-                Message::new(
-                    340,
-                    format!("Cannot {what} ({place})"),
-                    format!(
-                        "the database is gone, and {tries} tries in {} s did not bring it back: {why}",
-                        begun.elapsed().as_secs()
-                    ),
-                    "check that the server is up and the network lets the connection stand, then \
-                     start again: what was sent and could not be recorded is in the journal, and \
-                     the next run records it first",
-                ),
-            ),
+            Failure::Lost(_) | Failure::Unconnected(_) => {
+                patience::stayed_away(&place, what, tries, begun.elapsed(), &why)
+            }
         }
     }
 }

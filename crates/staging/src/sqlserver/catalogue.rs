@@ -29,6 +29,17 @@ pub(super) struct Spelled {
 }
 
 impl Spelled {
+    /// How near it is to the one that is asked for, the least the nearest; `None` for
+    /// another. `schema`: the one that was named, or else the logon's own.
+    fn rank(&self, table: &TableName, schema: &str) -> Option<(bool, bool)> {
+        let is_there = self.schema == schema;
+        let may_be = match table.schema() {
+            Some(_) => self.schema.to_lowercase() == schema.to_lowercase(),
+            None => self.schema == "dbo",
+        };
+        (is_there || may_be).then_some((!is_there, self.name != table.name()))
+    }
+
     /// As it is written in a statement.
     pub(super) fn full_name(&self) -> String {
         format!("{}.{}", bracketed(&self.schema), bracketed(&self.name))
@@ -61,40 +72,41 @@ pub(super) async fn find(
     table: &TableName,
 ) -> Result<Option<Spelled>, StoreError> {
     let schema = match table.schema() {
-        Some(_) => "LOWER(s.name) = LOWER(@P2)",
-        None => "(s.name = SCHEMA_NAME() OR s.name = N'dbo') AND @P2 IS NULL",
+        Some(_) => "@P2",
+        None => "SCHEMA_NAME()",
     };
-    let sql = format!(
-        "SELECT TOP (1) CAST(o.object_id AS BIGINT), CAST(s.name AS NVARCHAR(128)),
-                CAST(o.name AS NVARCHAR(128))
-         FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id
-         WHERE o.type = 'U' AND LOWER(o.name) = LOWER(@P1) AND {schema}
-         ORDER BY CASE WHEN s.name = @P2 COLLATE Latin1_General_BIN2
-                       OR (@P2 IS NULL AND s.name = SCHEMA_NAME()) THEN 0 ELSE 1 END,
-                  CASE WHEN o.name = @P1 COLLATE Latin1_General_BIN2 THEN 0 ELSE 1 END"
-    );
     let found = session
         .ask(
             WHAT,
             |_| {
                 Statement::new(
-                    sql.clone(),
-                    vec![
-                        Value::Word(Some(table.name().to_string())),
-                        Value::Word(table.schema().map(str::to_string)),
-                    ],
+                    format!(
+                        "SELECT CAST(t.object_id AS BIGINT), CAST(s.name AS NVARCHAR(128)),
+                                CAST(t.name AS NVARCHAR(128)), CAST({schema} AS NVARCHAR(128))
+                         FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_id = t.schema_id
+                         WHERE LOWER(t.name) = LOWER(@P1)"
+                    ),
+                    [Some(table.name()), table.schema()]
+                        .into_iter()
+                        .flatten()
+                        .map(|name| Value::Word(Some(name.to_string())))
+                        .collect(),
                 )
             },
             |mut row| {
-                Some(Spelled {
+                let spelled = Spelled {
                     id: row.number(0)?,
                     schema: row.text(1)?,
                     name: row.text(2)?,
-                })
+                };
+                Some((spelled, row.text(3).unwrap_or_default()))
             },
         )
         .await?;
-    Ok(found.into_iter().next())
+    let ranked = found
+        .into_iter()
+        .filter_map(|(spelled, schema)| Some((spelled.rank(table, &schema)?, spelled)));
+    Ok(ranked.min_by_key(|(rank, _)| *rank).map(|(_, found)| found))
 }
 
 pub(super) async fn columns(
@@ -135,29 +147,124 @@ pub(super) async fn keeps_one_row(
     session: &mut Session,
     spelled: &Spelled,
 ) -> Result<bool, StoreError> {
-    let indexes = session
+    let columns = session
         .ask(
             WHAT,
             |_| {
                 Statement::new(
-                    "SELECT CAST(i.index_id AS INT)
+                    "SELECT CAST(i.index_id AS INT), CAST(k.key_ordinal AS INT),
+                            CAST(COL_NAME(k.object_id, k.column_id) AS NVARCHAR(128)),
+                            CAST(i.filter_definition AS NVARCHAR(4000))
                      FROM sys.indexes AS i
                      JOIN sys.index_columns AS k ON k.object_id = i.object_id AND k.index_id = i.index_id
                      WHERE i.object_id = @P1 AND i.type IN (1, 2) AND i.is_disabled = 0
-                       AND i.is_unique = 1
-                       AND (i.has_filter = 0 OR i.filter_definition
-                            = N'([' + COL_NAME(k.object_id, k.column_id) + N'] IS NOT NULL)')
-                       AND k.key_ordinal = 1
-                       AND LOWER(COL_NAME(k.object_id, k.column_id)) = N'person_id'
-                       AND NOT EXISTS (
-                           SELECT 1 FROM sys.index_columns AS m
-                           WHERE m.object_id = k.object_id AND m.index_id = k.index_id
-                             AND m.key_ordinal > 1)",
+                       AND i.is_unique = 1",
                     vec![Value::Number(spelled.id)],
                 )
             },
-            |mut row| row.number(0),
+            |mut row| {
+                Some(IndexColumn {
+                    index: row.number(0)?,
+                    place: row.number(1)?,
+                    column: row.text(2)?,
+                    filter: row.text(3),
+                })
+            },
         )
         .await?;
-    Ok(!indexes.is_empty())
+    Ok(is_one_row_a_person(&columns))
+}
+
+/// A column of a unique index, as it is kept in it.
+struct IndexColumn {
+    index: i64,
+    /// Its place in the key, counted from 1; 0 for one that is only stored there.
+    place: i64,
+    column: String,
+    filter: Option<String>,
+}
+
+fn is_one_row_a_person(columns: &[IndexColumn]) -> bool {
+    columns.iter().any(|person| {
+        let is_whole_key = !columns
+            .iter()
+            .any(|other| other.index == person.index && other.place > 1);
+        let present = format!("([{}] IS NOT NULL)", person.column);
+        person.place == 1
+            && person.column.eq_ignore_ascii_case("person_id")
+            && is_whole_key
+            && person
+                .filter
+                .as_ref()
+                .is_none_or(|filter| *filter == present)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_table_is_the_one_that_is_spelled_so_in_its_own_schema() {
+        let spelled = |schema: &str, name: &str| Spelled {
+            id: 1,
+            schema: schema.to_string(),
+            name: name.to_string(),
+        };
+        let named: TableName = "Ssd.t_anon".parse().unwrap();
+        let bare: TableName = "t_anon".parse().unwrap();
+        for (table, schema, found, expected) in [
+            (
+                &named,
+                "Ssd",
+                spelled("Ssd", "t_anon"),
+                Some((false, false)),
+            ),
+            (&named, "Ssd", spelled("Ssd", "T_Anon"), Some((false, true))),
+            (&named, "Ssd", spelled("ssd", "t_anon"), Some((true, false))),
+            (&named, "Ssd", spelled("dbo", "t_anon"), None),
+            (&bare, "own", spelled("own", "t_anon"), Some((false, false))),
+            (&bare, "own", spelled("dbo", "t_anon"), Some((true, false))),
+            (&bare, "own", spelled("ssd", "t_anon"), None),
+        ] {
+            let is = found.full_name();
+            assert_eq!(found.rank(table, schema), expected, "{table}: {is}");
+        }
+    }
+
+    #[test]
+    fn only_an_index_of_the_person_alone_keeps_one_row() {
+        let column = |place, column: &str, filter: Option<&str>| IndexColumn {
+            index: 2,
+            place,
+            column: column.to_string(),
+            filter: filter.map(str::to_string),
+        };
+        let present = Some("([Person_ID] IS NOT NULL)");
+        for (columns, expected) in [
+            (vec![column(1, "person_id", None)], true),
+            (vec![column(1, "Person_ID", present)], true),
+            (vec![column(1, "person_id", Some("([id] > (7))"))], false),
+            (
+                vec![column(1, "person_id", None), column(0, "id", None)],
+                true,
+            ),
+            (
+                vec![column(1, "person_id", None), column(2, "id", None)],
+                false,
+            ),
+            (
+                vec![column(1, "id", None), column(2, "person_id", None)],
+                false,
+            ),
+            (vec![column(1, "id", None)], false),
+            (Vec::new(), false),
+        ] {
+            let shown: Vec<_> = columns.iter().map(|c| (c.place, &c.column)).collect();
+            assert_eq!(is_one_row_a_person(&columns), expected, "{shown:?}");
+        }
+        let mut other = column(2, "id", None);
+        other.index = 3;
+        assert!(is_one_row_a_person(&[column(1, "person_id", None), other]));
+    }
 }

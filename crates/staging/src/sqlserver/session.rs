@@ -5,7 +5,7 @@
 //! ends what it was doing, and the next statement gets a new one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mssql_tds::connection::tds_client::{
     ExecuteOptions, PreparedStatement, ResultSet, StatementResult, TdsClient,
@@ -14,7 +14,7 @@ use mssql_tds::error::Error;
 
 use super::connect::{self, Negotiated};
 use super::fault::Fault;
-use super::messages::{DEADLOCK, LOCK_TIMEOUT, failure, statement_failed};
+use super::messages::{DEADLOCK, LOCK_TIMEOUT, database_place, failure, statement_failed};
 use super::values::{Row, Value};
 use crate::connection::SqlServerTarget;
 use crate::standstill::Standstills;
@@ -69,6 +69,17 @@ pub(super) enum Failure {
     Unreadable,
 }
 
+impl Failure {
+    /// Whether the server is gone, and may come back.
+    fn is_away(&self) -> bool {
+        match self {
+            Failure::Lost(_) => true,
+            Failure::Unconnected(fault) => fault.passing,
+            Failure::Slow | Failure::Refused { .. } | Failure::Unreadable => false,
+        }
+    }
+}
+
 /// How often a statement was tried, by why it failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tries {
@@ -81,14 +92,15 @@ struct Tries {
 /// rows that still are as they were read.
 fn pauses_left(failure: &Failure, tries: &mut Tries, patience: &Patience) -> &'static [Duration] {
     let (pauses, tried) = match failure {
-        Failure::Lost(_) => (patience.lost, &mut tries.lost),
-        Failure::Unconnected(fault) if fault.passing => (patience.lost, &mut tries.lost),
+        away if away.is_away() => (patience.lost, &mut tries.lost),
         Failure::Refused { number, .. } if [DEADLOCK, LOCK_TIMEOUT].contains(number) => {
             (patience.blocked, &mut tries.blocked)
         }
-        Failure::Unconnected(_) | Failure::Refused { .. } | Failure::Slow | Failure::Unreadable => {
-            return &[];
-        }
+        Failure::Lost(_)
+        | Failure::Unconnected(_)
+        | Failure::Refused { .. }
+        | Failure::Slow
+        | Failure::Unreadable => return &[],
     };
     let left = pauses.get(*tried..).unwrap_or_default();
     *tried += 1;
@@ -200,6 +212,7 @@ impl Session {
         mut make: impl FnMut(bool) -> Statement,
         mut read: impl FnMut(Row) -> Option<T>,
     ) -> Result<Vec<T>, StoreError> {
+        let begun = Instant::now();
         let mut tries = Tries::default();
         let mut repeated = false;
         loop {
@@ -214,20 +227,25 @@ impl Session {
             };
             repeated |= matches!(failure, Failure::Lost(_));
             let left = pauses_left(&failure, &mut tries, &self.patience);
+            let is_away = failure.is_away();
+            let failed = statement_failed(&self.target, what, failure);
+            let why = failed.message.why();
             let Some(pause) = left.first().copied() else {
-                return Err(statement_failed(&self.target, what, failure));
+                if is_away {
+                    let place = database_place(&self.target);
+                    let waited = begun.elapsed();
+                    return Err(patience::stayed_away(&place, what, tries.lost, waited, why));
+                }
+                return Err(failed);
             };
-            let is_gone = matches!(failure, Failure::Lost(_) | Failure::Unconnected(_));
-            let failed = statement_failed(&self.target, what, failure).message;
             // A connection that is back at once is worth no word.
-            if is_gone && !pause.is_zero() {
-                let why = || format!("the database is gone: {}", failed.why());
+            if is_away && !pause.is_zero() {
+                let why = || format!("the database is gone: {why}");
                 self.standstills.begins(why, left.iter().sum());
             }
             tracing::warn!(
-                "cannot {what}; trying again in {} ms: {}",
-                pause.as_millis(),
-                failed.why()
+                "cannot {what}; trying again in {} ms: {why}",
+                pause.as_millis()
             );
             tokio::time::sleep(pause).await;
         }

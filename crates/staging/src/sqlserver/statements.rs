@@ -35,34 +35,51 @@ pub(super) struct Selected {
     pub(super) count: String,
     /// Without those that have a newer one of the same child.
     pub(super) count_newest: String,
+    lengths: Page,
+    lengths_with_previous: Page,
     page: Page,
     page_with_previous: Page,
 }
 
-/// A page, around the condition that leaves out superseded rows. @P1: the id that its rows
-/// follow, @P2: how many rows, @P3: how many bytes, @P4: the last id.
+/// A statement about rows in order of id, around the condition that leaves out superseded
+/// ones. @P1: the id that its rows follow, @P2: the last id.
 struct Page {
     before: String,
     id: String,
     after: String,
 }
 
+impl Page {
+    /// With so many ids to skip, from @P{first} on; see [`padded`].
+    fn skipping(&self, skipped: usize, first: usize) -> String {
+        let skip = match skipped {
+            0 => String::new(),
+            n => format!("AND t.{} NOT IN ({}) ", self.id, parameters(first, n)),
+        };
+        format!("{} {skip}{}", self.before, self.after)
+    }
+}
+
 impl Selected {
-    /// A page for which so many ids to skip are given, from @P5 on; see [`skipped`].
+    /// The ids of a page's rows, and how long what is read of each is. @P3: how many rows;
+    /// from @P4 on the ids to skip.
+    pub(super) fn lengths(&self, with_previous: bool, skipped: usize) -> String {
+        let lengths = if with_previous {
+            &self.lengths_with_previous
+        } else {
+            &self.lengths
+        };
+        lengths.skipping(skipped, 4)
+    }
+
+    /// The rows of a page. From @P3 on the ids to skip.
     pub(super) fn page(&self, with_previous: bool, skipped: usize) -> String {
         let page = if with_previous {
             &self.page_with_previous
         } else {
             &self.page
         };
-        let skip = match skipped {
-            0 => String::new(),
-            n => {
-                let ids: Vec<String> = (0..n).map(|i| format!("@P{}", i + 5)).collect();
-                format!("AND t.{} NOT IN ({})", page.id, ids.join(", "))
-            }
-        };
-        format!("{} {skip} {}", page.before, page.after)
+        page.skipping(skipped, 3)
     }
 }
 
@@ -105,13 +122,18 @@ impl Statements {
         }
     }
 
-    /// Records so many outcomes. Each has [`RECORD_VALUES`] parameters, in this order:
-    /// id, row_state, digest, status, response, sent_at, purge, purge_hash.
+    /// Records the outcomes of so many rows, which have so many different fates.
+    ///
+    /// @P1 is all rows, packed: [`PACKED_ROW`] bytes each, which are the id (8, the high
+    /// byte first), the digest (32), and the number of its fate (1). Each fate has
+    /// [`FATE_VALUES`] parameters, from @P2 on: row_state, status, response, sent_at,
+    /// purge, purge_hash. Most batches have one or two; a parameter for each value of each
+    /// row would be 800 of them, for the server to bind in every batch.
     ///
     /// `repeated`: it was sent before over a connection that was lost before the answer
     /// came. An accepted row that carries this very receipt was recorded then.
-    pub(super) fn record(&self, rows: usize, repeated: bool) -> String {
-        self.made.record(rows, repeated)
+    pub(super) fn record(&self, rows: usize, fates: usize, repeated: bool) -> String {
+        self.made.record(rows, fates, repeated)
     }
 
     /// Writes so many deltas. Each has [`PARTIAL_VALUES`] parameters: id, row_state,
@@ -136,7 +158,8 @@ impl Statements {
     }
 }
 
-pub(super) const RECORD_VALUES: usize = 8;
+pub(super) const PACKED_ROW: usize = 41;
+pub(super) const FATE_VALUES: usize = 6;
 pub(super) const PARTIAL_VALUES: usize = 4;
 pub(super) const STAGE_VALUES: usize = 4;
 pub(super) use self::anon::RESTAGE_VALUES;
@@ -177,15 +200,23 @@ fn hashed(payload: &str) -> String {
     format!("HASHBYTES('SHA2_256', COALESCE(CAST({payload} AS NVARCHAR(MAX)), N''))")
 }
 
+/// `@P3, @P4`
+fn parameters(first: usize, count: usize) -> String {
+    let names: Vec<String> = (first..first + count).map(|n| format!("@P{n}")).collect();
+    names.join(", ")
+}
+
 /// `(@P1, @P2), (@P3, @P4)`
 fn rows_of_parameters(rows: usize, width: usize) -> String {
-    let row = |n: usize| {
-        let values: Vec<String> = (1..=width)
-            .map(|i| format!("@P{}", n * width + i))
-            .collect();
-        format!("({})", values.join(", "))
-    };
+    let row = |n: usize| format!("({})", parameters(n * width + 1, width));
     (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// What a row was when it was read, in terms of an UPDATE's `from`.
+struct Read {
+    id: String,
+    state: String,
+    digest: String,
 }
 
 impl Made {
@@ -234,17 +265,18 @@ impl Made {
     fn wanted(&self, selection: Selection) -> String {
         let deleted = RowState::Deleted.word();
         let state = word(&format!("t.{}", self.state));
+        let stays = format!("(t.{} IS NULL OR {state} <> N'{deleted}')", self.state);
         match selection {
             Selection::Records => format!(
                 "{status} IN ({words})
-                 AND COALESCE({state}, N'') <> N'{deleted}'
-                 AND t.{payload} LIKE N'%[^' + NCHAR(32) + NCHAR(9) + NCHAR(10) + NCHAR(13) + N']%' {BINARY}",
+                 AND {stays}
+                 AND t.{payload} LIKE N'%[^ \t\n\r]%' {BINARY}",
                 status = word(&format!("t.{}", self.status)),
                 words = eligible_words(),
                 payload = self.payload,
             ),
             Selection::Deletions => format!("{state} = N'{deleted}'"),
-            Selection::Children => format!("COALESCE({state}, N'') <> N'{deleted}'"),
+            Selection::Children => stays,
         }
     }
 
@@ -259,16 +291,18 @@ impl Made {
         )
     }
 
-    /// All rows are hashed once, and never looked through for each row: the server might
-    /// think that a good plan for a table that was empty when it made it.
+    /// All rows are looked at once, and never for each row: there is no join that the
+    /// server might plan so for a table that was empty when it made its plan.
     fn superseded(&self) -> String {
         format!(
-            "SELECT CAST(t.{id} AS BIGINT) FROM {table} AS t
-             INNER HASH JOIN ({several}) AS m ON m.person_id = t.{person} AND m.id > t.{id}",
+            "SELECT s.id
+             FROM (SELECT CAST(t.{id} AS BIGINT) AS id,
+                          LEAD(t.{id}) OVER (PARTITION BY t.{person} ORDER BY t.{id}) AS newer
+                   FROM {table} AS t WHERE t.{person} <> N'') AS s
+             WHERE s.newer IS NOT NULL",
             id = self.id,
             person = self.person_id,
             table = self.table,
-            several = self.of_several(),
         )
     }
 
@@ -293,67 +327,73 @@ impl Made {
                 self.table
             ),
             count_newest: self.count_newest(&wanted),
+            lengths: self.lengths(&wanted, ""),
+            lengths_with_previous: self
+                .lengths(&wanted, &format!(", DATALENGTH(t.{})", self.previous)),
             page: self.page(&wanted, "CAST(NULL AS NVARCHAR(MAX))"),
             page_with_previous: self.page(&wanted, &previous),
         }
     }
 
-    /// The ids come first, and then their rows one by one, so that no payload goes through
-    /// a join or is sorted. A row that changes in between is asked once more whether it
-    /// is wanted.
-    ///
-    /// A page ends with the row that takes it to @P3 bytes. The server counts UTF-16
-    /// units, of which each is a byte of UTF-8 or more, so it never ends a page too
-    /// early; whoever reads the page ends it exactly.
+    /// A page is asked for in two statements, so that no payload goes through a join, a
+    /// window or a sort: here which rows there are and how long they are, and then up to
+    /// which id they are read.
+    fn lengths(&self, wanted: &str, previous: &str) -> Page {
+        self.by_id(
+            &format!(
+                "SELECT TOP (@P3) CAST(t.{id} AS BIGINT), DATALENGTH(t.{payload}){previous}",
+                id = self.id,
+                payload = self.payload,
+            ),
+            wanted,
+        )
+    }
+
     fn page(&self, wanted: &str, previous: &str) -> Page {
-        let before = format!(
-            "SELECT p.id, p.person_id, p.row_state, p.payload, p.previous, p.response
-             FROM (
-                 SELECT r.id, r.person_id, r.row_state, r.payload, r.previous, r.response,
-                        SUM(COALESCE(DATALENGTH(r.payload), 0) / 2 + COALESCE(DATALENGTH(r.previous), 0) / 2)
-                        OVER (ORDER BY r.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS units_before
-                 FROM (SELECT CAST(t.{id} AS BIGINT) AS id,
-                              CAST(t.{person} AS NVARCHAR(4000)) AS person_id,
-                              CAST(t.{state} AS NVARCHAR(4000)) AS row_state,
-                              CAST(t.{payload} AS NVARCHAR(MAX)) AS payload,
-                              {previous} AS previous,
-                              CAST(LEFT(t.{response}, {RESPONSE_READ}) AS NVARCHAR(4000)) AS response
-                       FROM (SELECT TOP (@P2) t.{id} AS id FROM {table} AS t
-                             WHERE t.{id} > {first} AND t.{id} <= {last} AND {wanted}",
-            id = self.id,
-            person = self.person_id,
-            state = self.state,
-            payload = self.payload,
-            response = self.response,
-            table = self.table,
-            first = self.as_id("@P1"),
-            last = self.as_id("@P4"),
-        );
-        let after = format!(
-            "ORDER BY t.{id}) AS w
-                       INNER LOOP JOIN {table} AS t ON t.{id} = w.id WHERE {wanted}) AS r
-             ) AS p WHERE COALESCE(p.units_before, 0) < @P3 ORDER BY p.id",
-            id = self.id,
-            table = self.table,
-        );
+        self.by_id(
+            &format!(
+                "SELECT CAST(t.{id} AS BIGINT), CAST(t.{person} AS NVARCHAR(4000)),
+                        CAST(t.{state} AS NVARCHAR(4000)), CAST(t.{payload} AS NVARCHAR(MAX)),
+                        {previous}, CAST(LEFT(t.{response}, {RESPONSE_READ}) AS NVARCHAR(4000))",
+                id = self.id,
+                person = self.person_id,
+                state = self.state,
+                payload = self.payload,
+                response = self.response,
+            ),
+            wanted,
+        )
+    }
+
+    fn by_id(&self, select: &str, wanted: &str) -> Page {
         Page {
-            before,
+            before: format!(
+                "{select}
+                 FROM {table} AS t
+                 WHERE t.{id} > {after} AND t.{id} <= {last} AND {wanted}",
+                table = self.table,
+                id = self.id,
+                after = self.as_id("@P1"),
+                last = self.as_id("@P2"),
+            ),
             id: self.id.clone(),
-            after,
+            after: format!("ORDER BY t.{}", self.id),
         }
     }
 
     /// Whether a row still is the one that was read: its id, its state, and its whole
     /// payload.
-    fn same_row(&self) -> String {
+    fn same_row(&self, read: &Read) -> String {
         format!(
-            "{id} = {v_id}
-               AND ({state} = v.row_state {BINARY} OR ({state} IS NULL AND v.row_state IS NULL))
-               AND {hash} = v.digest",
+            "{id} = {read_id}
+               AND ({state} = {read_state} {BINARY} OR ({state} IS NULL AND {read_state} IS NULL))
+               AND {hash} = {digest}",
             id = self.own(&self.id),
-            v_id = self.as_id("v.id"),
+            read_id = self.as_id(&read.id),
             state = self.own(&self.state),
+            read_state = read.state,
             hash = hashed(&self.own(&self.payload)),
+            digest = read.digest,
         )
     }
 
@@ -362,36 +402,51 @@ impl Made {
         format!("{}.{column}", self.table)
     }
 
-    /// An UPDATE of the rows in `v`, which gives the ids that it wrote.
+    /// An UPDATE of the rows that `from` lists, which gives the ids that it wrote.
     ///
     /// The rows are looked up by their ids, one by one, so that no other is locked. A
     /// table with triggers forbids OUTPUT alone: it goes into a table variable, and a
     /// trigger's own answers come before ours. The table has no alias, since a server of
     /// the tests takes OUTPUT with none. Without XACT_ABORT a part that fails might let the
     /// rest go on, and look like no row at all.
-    fn update(&self, set: &str, values: &str, rows: &str, more: &str) -> String {
+    fn update(&self, set: &str, from: &str, read: &Read, more: &str) -> String {
         format!(
             "SET NOCOUNT ON;
              SET XACT_ABORT ON;
              DECLARE @recorded TABLE (id BIGINT NOT NULL);
              UPDATE {table} SET {set}
              OUTPUT inserted.{id} INTO @recorded (id)
-             FROM (VALUES {rows}) AS v ({values})
+             FROM {from}
              WHERE {same}
              OPTION (LOOP JOIN);
              SELECT id FROM @recorded {more}",
             id = self.id,
             table = self.table,
-            same = self.same_row(),
+            same = self.same_row(read),
         )
     }
 
-    fn record(&self, rows: usize, repeated: bool) -> String {
+    /// An UPDATE of rows that have parameters each: the first three are id, row_state and
+    /// digest.
+    fn update_each(&self, set: &str, rows: usize, names: &str, width: usize) -> String {
+        let read = Read {
+            id: "v.id".to_string(),
+            state: "v.row_state".to_string(),
+            digest: "v.digest".to_string(),
+        };
+        let from = format!(
+            "(VALUES {rows}) AS v ({names})",
+            rows = rows_of_parameters(rows, width)
+        );
+        self.update(set, &from, &read, "")
+    }
+
+    fn record(&self, rows: usize, fates: usize, repeated: bool) -> String {
         let previous_hash = match (&self.previous_hash, &self.current_hash) {
             (Some(previous_hash), Some(current_hash)) => format!(
                 ",
-                 {previous_hash} = CASE WHEN v.sent_at IS NULL THEN {own_previous_hash}
-                     WHEN v.purge IS NOT NULL THEN v.purge_hash
+                 {previous_hash} = CASE WHEN f.sent_at IS NULL THEN {own_previous_hash}
+                     WHEN f.purge IS NOT NULL THEN f.purge_hash
                      ELSE {own_current_hash} END",
                 own_previous_hash = self.own(previous_hash),
                 own_current_hash = self.own(current_hash),
@@ -401,18 +456,18 @@ impl Made {
         let response = match &self.response_cast {
             // A CAST cuts what is too long in the column's encoding; an assignment
             // would be refused, and the whole batch with it.
-            Some(kind) => format!("CAST(v.response AS {kind})"),
-            None => "v.response".to_string(),
+            Some(kind) => format!("CAST(f.response AS {kind})"),
+            None => "f.response".to_string(),
         };
         let set = format!(
-            "{status} = v.status,
+            "{status} = f.status,
                  {response_column} = {response},
-                 {at} = CASE WHEN v.sent_at IS NULL THEN {own_at}
-                     ELSE CAST(CONVERT(DATETIME2, v.sent_at, 126) AS {at_kind}) END,
-                 {state} = CASE WHEN v.sent_at IS NULL OR v.purge IS NOT NULL THEN {own_state}
+                 {at} = CASE WHEN f.sent_at IS NULL THEN {own_at}
+                     ELSE CAST(CONVERT(DATETIME2, f.sent_at, 126) AS {at_kind}) END,
+                 {state} = CASE WHEN f.sent_at IS NULL OR f.purge IS NOT NULL THEN {own_state}
                      ELSE N'{unchanged}' END,
-                 {previous} = CASE WHEN v.sent_at IS NULL THEN {own_previous}
-                     WHEN v.purge IS NOT NULL THEN v.purge
+                 {previous} = CASE WHEN f.sent_at IS NULL THEN {own_previous}
+                     WHEN f.purge IS NOT NULL THEN f.purge
                      ELSE {own_payload} END{previous_hash}",
             status = self.status,
             response_column = self.response,
@@ -426,32 +481,51 @@ impl Made {
             own_previous = self.own(&self.previous),
             own_payload = self.own(&self.payload),
         );
-        let values = "id, row_state, digest, status, response, sent_at, purge, purge_hash";
-        let rows = rows_of_parameters(rows, RECORD_VALUES);
+        let places: Vec<String> = (0..rows)
+            .map(|row| format!("({})", row * PACKED_ROW + 1))
+            .collect();
+        let fates: Vec<String> = (0..fates)
+            .map(|fate| {
+                let values = parameters(fate * FATE_VALUES + 2, FATE_VALUES);
+                format!("({fate}, {values})")
+            })
+            .collect();
+        let from = format!(
+            "(VALUES {places}) AS v (place)
+             INNER JOIN (VALUES {fates}) AS f (n, row_state, status, response, sent_at, purge, purge_hash)
+                 ON f.n = CAST(SUBSTRING(@P1, v.place + 40, 1) AS INT)",
+            places = places.join(", "),
+            fates = fates.join(", "),
+        );
+        let read = Read {
+            id: "CAST(SUBSTRING(@P1, v.place, 8) AS BIGINT)".to_string(),
+            state: "f.row_state".to_string(),
+            digest: "SUBSTRING(@P1, v.place + 8, 32)".to_string(),
+        };
         let more = if repeated {
             format!(
-                "UNION SELECT v.id FROM (VALUES {rows}) AS v ({values})
-                 INNER JOIN {table} AS t ON t.{id} = {v_id}
-                 WHERE v.sent_at IS NOT NULL AND t.{column} = {response} {BINARY}
+                "UNION SELECT CAST(t.{id} AS BIGINT) FROM {from}
+                 INNER JOIN {table} AS t ON t.{id} = {read_id}
+                 WHERE f.sent_at IS NOT NULL AND t.{column} = {response} {BINARY}
                  OPTION (LOOP JOIN)",
                 table = self.table,
                 id = self.id,
-                v_id = self.as_id("v.id"),
+                read_id = self.as_id(&read.id),
                 column = self.response,
             )
         } else {
             String::new()
         };
-        self.update(&set, values, &rows, &more)
+        self.update(&set, &from, &read, &more)
     }
 
     fn write_partials(&self, rows: usize) -> String {
         let partial = self.partial.as_deref().unwrap_or("[partial_json_payload]");
-        self.update(
+        self.update_each(
             &format!("{partial} = v.delta"),
+            rows,
             "id, row_state, digest, delta",
-            &rows_of_parameters(rows, PARTIAL_VALUES),
-            "",
+            PARTIAL_VALUES,
         )
     }
 

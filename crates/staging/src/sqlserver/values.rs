@@ -10,7 +10,7 @@ const LONGEST_WORD: u16 = 4000;
 
 /// A value that a statement is given. Every kind has one declared type whatever the
 /// value, so that the server makes one plan for a statement and keeps it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(super) enum Value {
     /// BIGINT.
     Number(i64),
@@ -20,6 +20,8 @@ pub(super) enum Value {
     Text(Option<String>),
     /// VARBINARY(32).
     Digest(Option<[u8; 32]>),
+    /// VARBINARY(MAX).
+    Packed(Vec<u8>),
 }
 
 impl Value {
@@ -31,6 +33,7 @@ impl Value {
             Value::Word(word) => SqlType::NVarchar(text(word), LONGEST_WORD),
             Value::Text(words) => SqlType::NVarcharMax(text(words)),
             Value::Digest(digest) => SqlType::VarBinary(digest.map(|d| d.to_vec()), 32),
+            Value::Packed(bytes) => SqlType::VarBinaryMax(Some(bytes)),
         };
         RpcParameter::new(Some(format!("@P{number}")), StatusFlags::NONE, value)
     }

@@ -1,6 +1,6 @@
 //! The SQL for filling, changing and setting back.
 
-use super::{Statements, rows_of_parameters, word};
+use super::{Statements, parameters, word};
 use crate::{RowState, SubmissionStatus};
 
 pub(in crate::sqlserver) const RESTAGE_VALUES: usize = 5;
@@ -58,11 +58,11 @@ impl Statements {
                  {last_updated} = GETDATE()"
             );
         }
-        made.update(
+        made.update_each(
             &set,
+            rows,
             "id, row_state, digest, payload, hash",
-            &rows_of_parameters(rows, RESTAGE_VALUES),
-            "",
+            RESTAGE_VALUES,
         )
     }
 
@@ -86,11 +86,10 @@ impl Statements {
     /// before. What fails undoes all of it. The statuses are its parameters.
     pub(in crate::sqlserver) fn reset(&self, statuses: usize) -> String {
         let made = &self.made;
-        let words: Vec<String> = (1..=statuses).map(|n| format!("@P{n}")).collect();
         let set_back = format!(
             "{status} IN ({words}) AND COALESCE({state}, N'') <> N'{deleted}'",
             status = word(&made.status),
-            words = words.join(", "),
+            words = parameters(1, statuses),
             state = word(&made.state),
             deleted = RowState::Deleted.word(),
         );

@@ -47,12 +47,21 @@ fn every(statements: &Statements) -> Vec<String> {
     let mut all: Vec<String> = selected
         .into_iter()
         .map(|selection| statements.of(selection))
-        .flat_map(|s| [s.count.clone(), s.page(false, 0), s.page(true, 16)])
+        .flat_map(|s| {
+            [
+                s.count.clone(),
+                s.count_newest.clone(),
+                s.lengths(false, 0),
+                s.lengths(true, 16),
+                s.page(false, 0),
+                s.page(true, 16),
+            ]
+        })
         .collect();
     all.extend([
         statements.superseded.clone(),
-        statements.record(2, false),
-        statements.record(2, true),
+        statements.record(2, 1, false),
+        statements.record(2, 2, true),
         statements.write_partials(2),
         statements.stage(2),
         statements.counts.clone(),
@@ -103,22 +112,23 @@ fn nothing_needs_a_newer_level_or_reads_what_others_have_locked() {
 }
 
 #[test]
-fn each_outcome_has_its_own_parameters_below_the_limit() {
+fn rows_are_one_parameter_and_each_fate_has_its_own_below_the_limit() {
     let statements = statements(&[], false);
-    let sql = statements.record(200, false);
-    assert!(sql.contains("@P1600") && !sql.contains("@P1601"));
-    assert_eq!(
-        sql.matches('@').count(),
-        1600 + 3,
-        "the table variable is named thrice"
-    );
-    let again = statements.record(1, true);
-    assert!(again.contains("UNION SELECT v.id") && again.contains("@P8"));
+    let many = statements.record(200, 200, false);
+    assert!(many.contains("@P1201") && !many.contains("@P1202"));
+    let usual = statements.record(100, 1, false);
+    assert!(usual.contains("(0, @P2, @P3, @P4, @P5, @P6, @P7)") && !usual.contains("@P8"));
     assert!(
-        !again.contains("@P9"),
+        usual.contains("(VALUES (1), (42), (83)") && usual.contains("(4060)) AS v (place)"),
+        "{usual}"
+    );
+    let again = statements.record(1, 1, true);
+    assert!(again.contains("UNION SELECT CAST(t.[Id] AS BIGINT)"));
+    assert!(
+        !again.contains("@P8"),
         "the second part has the same parameters"
     );
-    assert!(!statements.record(1, false).contains("UNION"));
+    assert!(!usual.contains("UNION"));
 }
 
 #[test]
@@ -153,7 +163,7 @@ fn a_column_that_is_absent_is_in_no_statement() {
         ],
         false,
     );
-    assert!(all.record(1, false).contains("[previous_hash] = CASE"));
+    assert!(all.record(1, 1, false).contains("[previous_hash] = CASE"));
     assert!(all.stage(1).contains("[legacy_id], ") && all.stage(1).contains("v.digest"));
 }
 
@@ -171,7 +181,9 @@ fn ids_to_skip_are_parameters_of_few_different_statements() {
     let made = statements(&[], false);
     let page = made.of(Selection::Records);
     assert!(!page.page(false, 0).contains("NOT IN"));
-    assert!(page.page(false, 2).contains("AND t.[Id] NOT IN (@P5, @P6)"));
+    assert!(page.page(false, 2).contains("AND t.[Id] NOT IN (@P3, @P4)"));
+    let lengths = page.lengths(false, 2);
+    assert!(lengths.contains("TOP (@P3)") && lengths.contains("AND t.[Id] NOT IN (@P4, @P5)"));
     assert_eq!(padded(&[]), Vec::<i64>::new());
     assert_eq!(padded(&[7, 9]).len(), 16);
     assert!(padded(&[7, 9])[1..].iter().all(|id| *id == 9));
@@ -182,12 +194,12 @@ fn ids_to_skip_are_parameters_of_few_different_statements() {
 fn an_id_is_compared_in_the_columns_own_type() {
     let int = statements(&[], false);
     let page = int.of(Selection::Records).page(false, 0);
-    assert!(page.contains("> CAST(@P1 AS INT)") && page.contains("<= CAST(@P4 AS INT)"));
+    assert!(page.contains("> CAST(@P1 AS INT)") && page.contains("<= CAST(@P2 AS INT)"));
     assert_eq!(int.within_ids(i64::MIN), i64::from(i32::MIN));
     assert_eq!(int.within_ids(i64::MAX), i64::from(i32::MAX));
     let bigint = statements(&[("Id", "bigint")], false);
     let page = bigint.of(Selection::Records).page(false, 0);
-    assert!(page.contains("[Id] > @P1 AND t.[Id] <= @P4"));
+    assert!(page.contains("[Id] > @P1 AND t.[Id] <= @P2"));
     assert_eq!(bigint.within_ids(i64::MIN), i64::MIN);
 }
 
@@ -200,12 +212,12 @@ fn a_column_of_another_type_gets_its_value_by_a_cast() {
         ],
         false,
     );
-    let sql = odd.record(1, false);
+    let sql = odd.record(1, 1, false);
     assert!(
-        sql.contains("[api_response] = CAST(v.response AS varchar(500))"),
+        sql.contains("[api_response] = CAST(f.response AS varchar(500))"),
         "{sql}"
     );
     assert!(sql.contains("126) AS datetimeoffset) END"), "{sql}");
-    let usual = statements(&[], false).record(1, false);
-    assert!(usual.contains("[api_response] = v.response,"), "{usual}");
+    let usual = statements(&[], false).record(1, 1, false);
+    assert!(usual.contains("[api_response] = f.response,"), "{usual}");
 }

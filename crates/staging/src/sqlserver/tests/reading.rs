@@ -37,13 +37,16 @@ async fn a_connection_that_is_always_cut_ends_in_words_after_its_tries() {
         .err()
         .unwrap();
     assert_eq!(error.kind, StoreErrorKind::Connection);
-    assert_eq!(error.message.code(), 303, "{error}");
-    assert!(error.message.why().contains("lost"), "{error}");
+    assert_eq!(error.message.code(), 340, "{error}");
+    for words in ["5 tries in", "did not bring it back", "was lost"] {
+        assert!(error.message.why().contains(words), "{error}");
+    }
+    assert!(error.message.next().contains("journal"), "{error}");
     assert_eq!(double.connections(), 2 + QUICK.lost.len());
 }
 
 #[tokio::test]
-async fn a_server_that_goes_in_the_middle_of_a_run_is_told_with_its_place() {
+async fn a_server_that_stays_away_is_told_with_its_place_and_how_often_it_was_tried() {
     let double = Double::start(Door::Open, |asked| usual(asked).unwrap_or_else(a_row)).await;
     let store = store(&double).await;
     store.page(a_page(), &Superseded::default()).await.unwrap();
@@ -55,7 +58,9 @@ async fn a_server_that_goes_in_the_middle_of_a_run_is_told_with_its_place() {
         .err()
         .unwrap();
     assert_eq!(error.kind, StoreErrorKind::Connection);
-    assert_eq!(error.message.code(), 308, "{error}");
+    assert_eq!(error.message.code(), 340, "{error}");
+    assert!(error.message.what().contains("HDM_Local"), "{error}");
+    assert!(error.message.why().contains("5 tries in"), "{error}");
     let waited = standstill.borrow().clone().unwrap();
     assert!(
         waited.why.starts_with("the database is gone: "),
