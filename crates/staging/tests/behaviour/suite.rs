@@ -185,8 +185,6 @@ pub async fn rows_that_are_sent_deleted_or_blank_are_not_read(place: &Place) {
     if !place.is_jsonb() {
         place.insert(Some("E"), " \r\n\t", "Pending", "New").await;
         place.insert(Some("F"), "", "Pending", "New").await;
-        let long = " \n".repeat(400);
-        place.insert(Some("H"), &long, "Pending", "New").await;
     }
     assert_eq!(read_ids(place).await, Vec::<i64>::new());
     let id = place.insert(Some("G"), &payload(5), "Pending", "New").await;
@@ -201,6 +199,14 @@ pub async fn rows_that_are_sent_deleted_or_blank_are_not_read(place: &Place) {
         vec![id],
         "a state that is absent is not deleted"
     );
+    if !place.is_jsonb() {
+        // It may be counted: payloads are not read for that.
+        let long = " \n".repeat(400);
+        place.insert(Some("H"), &long, "Pending", "New").await;
+        let rows = read(&*place.store).await;
+        let ids: Vec<i64> = rows.iter().map(|row| row.key.id()).collect();
+        assert_eq!(ids, vec![id], "long and blank");
+    }
 }
 
 pub async fn only_the_newest_row_of_a_child_is_read(place: &Place) {
