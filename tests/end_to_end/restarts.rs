@@ -23,7 +23,7 @@ const LIVE: [&str; 4] = ["send", "--live", "--yes", "-v"];
 /// The server with the table.
 enum Server {
     Postgres(OwnPostgres, Schema),
-    SqlServer(Gate, OwnTable),
+    SqlServer(Gate, Box<OwnTable>),
 }
 
 impl Server {
@@ -36,7 +36,7 @@ impl Server {
     /// None where there is none.
     fn sql_server(name: &str) -> Option<Server> {
         let table = OwnTable::create(name)?;
-        Some(Server::SqlServer(Gate::to(table.server()), table))
+        Some(Server::SqlServer(Gate::to(table.server()), Box::new(table)))
     }
 
     fn settings(&self) -> String {
