@@ -59,7 +59,8 @@ use crate::{
 /// Rows that one statement writes: six parameters each at most, and 2,100 is SQL Server's
 /// limit. A batch has a hundred at most, so it is one statement.
 const ROWS_A_STATEMENT: usize = 200;
-const _: () = assert!(ROWS_A_STATEMENT * statements::FATE_VALUES + 1 < 2100);
+const _: () =
+    assert!(ROWS_A_STATEMENT * (statements::OWN_VALUES + statements::FATE_VALUES) + 1 < 2100);
 /// The number of a row's fate is one byte.
 const _: () = assert!(ROWS_A_STATEMENT <= 256);
 
@@ -204,14 +205,20 @@ fn iso_time(outcome: &Outcome) -> Option<String> {
     Some(time.chars().take(longest).collect())
 }
 
-/// What a row was, and what became of it, in the order of the statement.
-fn fate(outcome: &Outcome, limit: Option<usize>) -> [Value; statements::FATE_VALUES] {
+/// What a row has to itself, in the order of the statement.
+fn own(outcome: &Outcome, limit: Option<usize>) -> [Value; statements::OWN_VALUES] {
+    [
+        Value::Text(Some(cut(outcome.result.response(None), limit).to_string())),
+        Value::Word(iso_time(outcome)),
+    ]
+}
+
+/// What many rows were, and became, alike, in the order of the statement.
+fn fate(outcome: &Outcome) -> [Value; statements::FATE_VALUES] {
     let purge = outcome.result.purge();
     [
         Value::Word(outcome.key.row_state.clone()),
         Value::Word(Some(outcome.result.status().word().to_string())),
-        Value::Text(Some(cut(outcome.result.response(None), limit).to_string())),
-        Value::Word(iso_time(outcome)),
         Value::Text(purge.map(|(record, _)| record.to_string())),
         Value::Digest(purge.map(|(_, hash)| *hash)),
     ]
@@ -227,7 +234,7 @@ fn record_statement(
     let mut fates = Vec::new();
     let mut packed = Vec::with_capacity(outcomes.len() * statements::PACKED_ROW);
     for outcome in outcomes {
-        let fate = fate(outcome, limit);
+        let fate = fate(outcome);
         let number = fates.iter().position(|known| *known == fate);
         let number = number.unwrap_or_else(|| {
             fates.push(fate);
@@ -238,7 +245,9 @@ fn record_statement(
         packed.push(number as u8);
     }
     let sql = statements.record(outcomes.len(), fates.len(), repeated);
-    let values = std::iter::once(Value::Packed(packed)).chain(fates.into_iter().flatten());
+    let values = std::iter::once(Value::Packed(packed))
+        .chain(outcomes.iter().flat_map(|outcome| own(outcome, limit)))
+        .chain(fates.into_iter().flatten());
     Statement::new(sql, values.collect())
 }
 

@@ -125,10 +125,11 @@ impl Statements {
     /// Records the outcomes of so many rows, which have so many different fates.
     ///
     /// @P1 is all rows, packed: [`PACKED_ROW`] bytes each, which are the id (8, the high
-    /// byte first), the digest (32), and the number of its fate (1). Each fate has
-    /// [`FATE_VALUES`] parameters, from @P2 on: row_state, status, response, sent_at,
-    /// purge, purge_hash. Most batches have one or two; a parameter for each value of each
-    /// row would be 800 of them, for the server to bind in every batch.
+    /// byte first), the digest (32), and the number of its fate (1). Each row then has
+    /// [`OWN_VALUES`] parameters, from @P2 on: response, sent_at. Each fate has
+    /// [`FATE_VALUES`] after those: row_state, status, purge, purge_hash. Most batches have
+    /// one or two; a parameter for each value of each row would be 800 of them, for the
+    /// server to bind in every batch.
     ///
     /// `repeated`: it was sent before over a connection that was lost before the answer
     /// came. An accepted row that carries this very receipt was recorded then.
@@ -159,7 +160,8 @@ impl Statements {
 }
 
 pub(super) const PACKED_ROW: usize = 41;
-pub(super) const FATE_VALUES: usize = 6;
+pub(super) const OWN_VALUES: usize = 2;
+pub(super) const FATE_VALUES: usize = 4;
 pub(super) const PARTIAL_VALUES: usize = 4;
 pub(super) const STAGE_VALUES: usize = 4;
 pub(super) use self::anon::RESTAGE_VALUES;
@@ -445,7 +447,7 @@ impl Made {
         let previous_hash = match (&self.previous_hash, &self.current_hash) {
             (Some(previous_hash), Some(current_hash)) => format!(
                 ",
-                 {previous_hash} = CASE WHEN f.sent_at IS NULL THEN {own_previous_hash}
+                 {previous_hash} = CASE WHEN v.sent_at IS NULL THEN {own_previous_hash}
                      WHEN f.purge IS NOT NULL THEN f.purge_hash
                      ELSE {own_current_hash} END",
                 own_previous_hash = self.own(previous_hash),
@@ -456,17 +458,17 @@ impl Made {
         let response = match &self.response_cast {
             // A CAST cuts what is too long in the column's encoding; an assignment
             // would be refused, and the whole batch with it.
-            Some(kind) => format!("CAST(f.response AS {kind})"),
-            None => "f.response".to_string(),
+            Some(kind) => format!("CAST(v.response AS {kind})"),
+            None => "v.response".to_string(),
         };
         let set = format!(
             "{status} = f.status,
                  {response_column} = {response},
-                 {at} = CASE WHEN f.sent_at IS NULL THEN {own_at}
-                     ELSE CAST(CONVERT(DATETIME2, f.sent_at, 126) AS {at_kind}) END,
-                 {state} = CASE WHEN f.sent_at IS NULL OR f.purge IS NOT NULL THEN {own_state}
+                 {at} = CASE WHEN v.sent_at IS NULL THEN {own_at}
+                     ELSE CAST(CONVERT(DATETIME2, v.sent_at, 126) AS {at_kind}) END,
+                 {state} = CASE WHEN v.sent_at IS NULL OR f.purge IS NOT NULL THEN {own_state}
                      ELSE N'{unchanged}' END,
-                 {previous} = CASE WHEN f.sent_at IS NULL THEN {own_previous}
+                 {previous} = CASE WHEN v.sent_at IS NULL THEN {own_previous}
                      WHEN f.purge IS NOT NULL THEN f.purge
                      ELSE {own_payload} END{previous_hash}",
             status = self.status,
@@ -481,20 +483,24 @@ impl Made {
             own_previous = self.own(&self.previous),
             own_payload = self.own(&self.payload),
         );
-        let places: Vec<String> = (0..rows)
-            .map(|row| format!("({})", row * PACKED_ROW + 1))
+        let each: Vec<String> = (0..rows)
+            .map(|row| {
+                let own = parameters(row * OWN_VALUES + 2, OWN_VALUES);
+                format!("({}, {own})", row * PACKED_ROW + 1)
+            })
             .collect();
+        let first = rows * OWN_VALUES + 2;
         let fates: Vec<String> = (0..fates)
             .map(|fate| {
-                let values = parameters(fate * FATE_VALUES + 2, FATE_VALUES);
+                let values = parameters(fate * FATE_VALUES + first, FATE_VALUES);
                 format!("({fate}, {values})")
             })
             .collect();
         let from = format!(
-            "(VALUES {places}) AS v (place)
-             INNER JOIN (VALUES {fates}) AS f (n, row_state, status, response, sent_at, purge, purge_hash)
+            "(VALUES {each}) AS v (place, response, sent_at)
+             INNER JOIN (VALUES {fates}) AS f (n, row_state, status, purge, purge_hash)
                  ON f.n = CAST(SUBSTRING(@P1, v.place + 40, 1) AS INT)",
-            places = places.join(", "),
+            each = each.join(", "),
             fates = fates.join(", "),
         );
         let read = Read {
@@ -506,7 +512,7 @@ impl Made {
             format!(
                 "UNION SELECT CAST(t.{id} AS BIGINT) FROM {from}
                  INNER JOIN {table} AS t ON t.{id} = {read_id}
-                 WHERE f.sent_at IS NOT NULL AND t.{column} = {response} {BINARY}
+                 WHERE v.sent_at IS NOT NULL AND t.{column} = {response} {BINARY}
                  OPTION (LOOP JOIN)",
                 table = self.table,
                 id = self.id,

@@ -117,9 +117,10 @@ fn rows_are_one_parameter_and_each_fate_has_its_own_below_the_limit() {
     let many = statements.record(200, 200, false);
     assert!(many.contains("@P1201") && !many.contains("@P1202"));
     let usual = statements.record(100, 1, false);
-    assert!(usual.contains("(0, @P2, @P3, @P4, @P5, @P6, @P7)") && !usual.contains("@P8"));
+    assert!(usual.contains("(0, @P202, @P203, @P204, @P205)") && !usual.contains("@P206"));
     assert!(
-        usual.contains("(VALUES (1), (42), (83)") && usual.contains("(4060)) AS v (place)"),
+        usual.contains("(VALUES (1, @P2, @P3), (42, @P4, @P5)")
+            && usual.contains("(4060, @P200, @P201)) AS v (place"),
         "{usual}"
     );
     let again = statements.record(1, 1, true);
@@ -214,10 +215,10 @@ fn a_column_of_another_type_gets_its_value_by_a_cast() {
     );
     let sql = odd.record(1, 1, false);
     assert!(
-        sql.contains("[api_response] = CAST(f.response AS varchar(500))"),
+        sql.contains("[api_response] = CAST(v.response AS varchar(500))"),
         "{sql}"
     );
     assert!(sql.contains("126) AS datetimeoffset) END"), "{sql}");
     let usual = statements(&[], false).record(1, 1, false);
-    assert!(usual.contains("[api_response] = f.response,"), "{usual}");
+    assert!(usual.contains("[api_response] = v.response,"), "{usual}");
 }
