@@ -25,7 +25,7 @@ use crate::place;
 /// list of processes may show.
 pub const DATABASE: &str = "DB_CONNECTION_STRING";
 
-/// A page as a run reads it (`csc-sender-run`, its reader).
+/// Larger pages than a run's (`csc-sender-run`, its reader), so that reading costs less.
 const PAGE: PageLimits = PageLimits {
     rows: 3000,
     bytes: 8 * 1024 * 1024,
