@@ -27,7 +27,9 @@ fn is_commit(text: &str) -> bool {
 }
 
 fn commit_of_this_folder() -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // As it is now, not as it was when this script was compiled: a target folder may be shared.
+    let crate_folder = std::env::var_os("CARGO_MANIFEST_DIR")?;
+    let root = Path::new(&crate_folder).join("../..");
     let (own, common) = git_folders(&root.join(".git"))?;
     let head = watched(&own.join("HEAD"))?;
     // A line more with each commit, also where the branch itself is in packed-refs.
