@@ -82,18 +82,18 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         Task::Paced => (Mode::Full, Some(Alone::Paced)),
         Task::Nothing => (Mode::Full, Some(Alone::Nothing)),
     };
+    let bench_of = |rows| Bench {
+        args,
+        mode,
+        rows,
+        folder: folder.path(),
+        sender: &sender,
+        receiver: &receiver,
+    };
     if let Some(task) = task {
         let mut lines = Vec::new();
         for rows in &args.rows {
-            let bench = Bench {
-                args,
-                mode,
-                rows: *rows,
-                folder: folder.path(),
-                sender: &sender,
-                receiver: &receiver,
-            };
-            lines.extend(runtime.block_on(bench.run_alone(task))?);
+            lines.extend(runtime.block_on(bench_of(*rows).run_alone(task))?);
         }
         println!(
             "{}",
@@ -108,15 +108,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let measured = runtime.block_on(async {
         let mut sizes = Vec::new();
         for rows in &args.rows {
-            let bench = Bench {
-                args,
-                mode,
-                rows: *rows,
-                folder: folder.path(),
-                sender: &sender,
-                receiver: &receiver,
-            };
-            sizes.push(bench.run().await?);
+            sizes.push(bench_of(*rows).run().await?);
         }
         anyhow::Ok(Measured {
             database: args.database,
