@@ -236,6 +236,7 @@ impl Journal {
             connection: Arc::clone(&self.connection),
             endpoint: endpoint.trim_end_matches('/').to_string(),
             la_code: la_code.to_string(),
+            account: Arc::default(),
         }
     }
 

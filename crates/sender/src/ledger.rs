@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use csc_message::Message;
 use csc_payload::Skeleton;
@@ -107,6 +107,8 @@ pub struct Ledger {
     pub(crate) connection: Arc<Mutex<Connection>>,
     pub(crate) endpoint: String,
     pub(crate) la_code: String,
+    /// The number of that pair, once it has one.
+    pub(crate) account: Arc<OnceLock<i64>>,
 }
 
 /// A child's row lies where it was first written, beside those of its batch: the table is
@@ -152,23 +154,38 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-const WHOSE: &str =
-    "account_id = (SELECT account_id FROM account WHERE endpoint = ?1 AND la_code = ?2)";
+/// The number of no account: SQLite counts from 1.
+const NO_ACCOUNT: i64 = 0;
 
 impl Ledger {
+    /// The number under which its children are kept, where any ever was.
+    fn account(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        if let Some(known) = self.account.get() {
+            return Ok(Some(*known));
+        }
+        let found = connection
+            .prepare_cached("SELECT account_id FROM account WHERE endpoint = ?1 AND la_code = ?2")?
+            .query_row((&self.endpoint, &self.la_code), |row| row.get(0))
+            .optional()?;
+        Ok(found.map(|account| *self.account.get_or_init(|| account)))
+    }
+
     /// What is known of these children; one that is missing is not known.
     pub(crate) fn look_up(&self, children: &[&str]) -> Result<HashMap<String, Held>, Message> {
         self.with(|connection| {
             // One look at the file for all of them.
             let transaction = connection.transaction()?;
-            let mut statement = transaction.prepare_cached(&format!(
-                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains
-                 FROM held_child WHERE {WHOSE} AND la_child_id = ?3"
-            ))?;
             let mut known = HashMap::new();
+            let Some(account) = self.account(&transaction)? else {
+                return Ok(known);
+            };
+            let mut statement = transaction.prepare_cached(
+                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains
+                 FROM held_child WHERE account_id = ?1 AND la_child_id = ?2",
+            )?;
             for child in children {
                 let held = statement
-                    .query_row((&self.endpoint, &self.la_code, child), read_held)
+                    .query_row((account, child), read_held)
                     .optional()?;
                 if let Some(held) = held {
                     known.insert((*child).to_string(), held);
@@ -182,8 +199,8 @@ impl Ledger {
     pub fn count_held(&self) -> Result<u64, Message> {
         self.with(|connection| {
             connection.query_row(
-                &format!("SELECT count(*) FROM held_child WHERE {WHOSE} AND meaning IS NOT NULL"),
-                (&self.endpoint, &self.la_code),
+                "SELECT count(*) FROM held_child WHERE account_id = ?1 AND meaning IS NOT NULL",
+                [self.account(connection)?.unwrap_or(NO_ACCOUNT)],
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )
         })
@@ -203,31 +220,33 @@ impl Ledger {
             if let Some(settled) = settled {
                 self.settle_within(&transaction, settled)?;
             }
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO account (endpoint, la_code) VALUES (?1, ?2)",
-                )?
-                .execute((&self.endpoint, &self.la_code))?;
+            let account = match self.account(&transaction)? {
+                Some(account) => account,
+                None => {
+                    transaction.execute(
+                        "INSERT INTO account (endpoint, la_code) VALUES (?1, ?2)",
+                        (&self.endpoint, &self.la_code),
+                    )?;
+                    transaction.last_insert_rowid()
+                }
+            };
             let mut revisions = Vec::with_capacity(departures.len());
             {
                 // The revision by which a record was planned is the one that is there, or
                 // nothing is written.
                 let mut first = transaction.prepare_cached(
                     "INSERT INTO held_child (account_id, la_child_id, revision, in_doubt)
-                     VALUES ((SELECT account_id FROM account WHERE endpoint = ?1 AND la_code = ?2),
-                             ?3, 1, ?4) ON CONFLICT DO NOTHING",
+                     VALUES (?1, ?2, 1, ?3) ON CONFLICT DO NOTHING",
                 )?;
-                let mut next = transaction.prepare_cached(&format!(
-                    "UPDATE held_child SET revision = revision + 1, in_doubt = ?4
-                     WHERE {WHOSE} AND la_child_id = ?3 AND revision = ?5"
-                ))?;
+                let mut next = transaction.prepare_cached(
+                    "UPDATE held_child SET revision = revision + 1, in_doubt = ?3
+                     WHERE account_id = ?1 AND la_child_id = ?2 AND revision = ?4",
+                )?;
                 for departure in departures {
-                    let (endpoint, la_code, child) =
-                        (&self.endpoint, &self.la_code, departure.child);
-                    let doubt = departure.in_doubt.to_json();
+                    let (child, doubt) = (departure.child, departure.in_doubt.to_json());
                     let written = match departure.revision {
-                        None => first.execute((endpoint, la_code, child, doubt))?,
-                        Some(known) => next.execute((endpoint, la_code, child, doubt, known))?,
+                        None => first.execute((account, child, doubt))?,
+                        Some(known) => next.execute((account, child, doubt, known))?,
                     };
                     let revision = departure.revision.unwrap_or_default() + 1;
                     revisions.push((written == 1).then_some(revision));
@@ -251,6 +270,7 @@ impl Ledger {
             };
             events::note_recorded(&transaction, run_id, recorded)?;
             transaction.commit()?;
+            self.account.get_or_init(|| account);
             Ok(Departed { batch, revisions })
         })
     }
@@ -285,63 +305,58 @@ impl Ledger {
                 Settlement::NotTaken { .. } => None,
             });
         events::receipts(transaction, batch, receipts)?;
+        // Nothing is settled that has not departed.
+        let account = self.account(transaction)?.unwrap_or(NO_ACCOUNT);
         for (child, settlement) in settlements {
-            let key = (&self.endpoint, &self.la_code, child);
             match settlement {
-                    Settlement::Record {
-                        meaning,
-                        skeleton,
-                        receipt: (receipt, at),
+                Settlement::Record {
+                    meaning,
+                    skeleton,
+                    receipt: (receipt, at),
+                    may_have_remains,
+                } => transaction
+                    .prepare_cached(
+                        "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                             meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7
+                         WHERE account_id = ?1 AND la_child_id = ?2",
+                    )?
+                    .execute((
+                        account,
+                        child,
+                        &meaning[..],
+                        skeleton.to_json(),
+                        receipt,
+                        at.to_string(),
                         may_have_remains,
-                    } => transaction
-                        .prepare_cached(&format!(
-                            "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
-                                 meaning = ?4, skeleton = ?5, receipt = ?6, receipt_at = ?7, remains = ?8
-                             WHERE {WHOSE} AND la_child_id = ?3"
-                        ))?
-                        .execute((
-                            key.0,
-                            key.1,
-                            key.2,
-                            &meaning[..],
-                            skeleton.to_json(),
-                            receipt,
-                            at.to_string(),
-                            may_have_remains,
-                        ))?,
-                    Settlement::Purged {
-                        receipt: (receipt, at),
-                    } => transaction
-                        .prepare_cached(&format!(
-                            "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
-                                 meaning = NULL, skeleton = NULL, receipt = ?4, receipt_at = ?5,
-                                 remains = 0
-                             WHERE {WHOSE} AND la_child_id = ?3"
-                        ))?
-                        .execute((key.0, key.1, key.2, receipt, at.to_string()))?,
-                    Settlement::NotTaken { in_doubt } => transaction
-                        .prepare_cached(&format!(
-                            "UPDATE held_child SET revision = revision + 1, in_doubt = ?4
-                             WHERE {WHOSE} AND la_child_id = ?3"
-                        ))?
-                        .execute((
-                            key.0,
-                            key.1,
-                            key.2,
-                            in_doubt.as_ref().map(Skeleton::to_json),
-                        ))?,
-                };
+                    ))?,
+                Settlement::Purged {
+                    receipt: (receipt, at),
+                } => transaction
+                    .prepare_cached(
+                        "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                             meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4,
+                             remains = 0
+                         WHERE account_id = ?1 AND la_child_id = ?2",
+                    )?
+                    .execute((account, child, receipt, at.to_string()))?,
+                Settlement::NotTaken { in_doubt } => transaction
+                    .prepare_cached(
+                        "UPDATE held_child SET revision = revision + 1, in_doubt = ?3
+                         WHERE account_id = ?1 AND la_child_id = ?2",
+                    )?
+                    .execute((account, child, in_doubt.as_ref().map(Skeleton::to_json)))?,
+            };
         }
         // A child of which nothing was ever acknowledged, and nothing is in doubt any
         // more, is not known again.
         for (child, settlement) in settlements {
             if let Settlement::NotTaken { in_doubt: None } = settlement {
                 transaction
-                    .prepare_cached(&format!(
-                        "DELETE FROM held_child WHERE {WHOSE} AND la_child_id = ?3
-                             AND meaning IS NULL AND receipt IS NULL"
-                    ))?
-                    .execute((&self.endpoint, &self.la_code, child))?;
+                    .prepare_cached(
+                        "DELETE FROM held_child WHERE account_id = ?1 AND la_child_id = ?2
+                             AND meaning IS NULL AND receipt IS NULL",
+                    )?
+                    .execute((account, child))?;
             }
         }
         Ok(())

@@ -68,11 +68,6 @@ impl<'a> Delivery<'a> {
             self.settle_accepted().await?;
             return Ok((part, Vec::new()));
         };
-        // Nothing departs once the table takes no more.
-        if let Err(end) = self.finish_recording().await {
-            self.leave_to_next_run()?;
-            return Err(end);
-        }
         let in_doubt: Vec<_> = part.iter().map(Prepared::in_doubt_after).collect();
         let departures: Vec<Departure<'_>> = part
             .iter()
@@ -126,8 +121,14 @@ impl<'a> Delivery<'a> {
         }
         self.state.turn_to(batch);
         self.state.recorded.clear();
-        if let Some(accepted) = accepted {
-            self.record_accepted(accepted).await?;
+        // What came before is in the table, or nothing is posted once it takes no more.
+        let told = match accepted {
+            Some(accepted) => self.record_accepted(accepted).await,
+            None => self.finish_recording().await,
+        };
+        if let Err(end) = told {
+            self.settle_not_accepted(&mut going, false)?;
+            return Err(end);
         }
         for record in going.iter().filter(|record| record.goes_again()) {
             tracing::warn!(
@@ -229,19 +230,6 @@ impl<'a> Delivery<'a> {
             Ok(()) => self.record_accepted(accepted).await,
             Err(full) => self.record_at_last(accepted, full).await,
         }
-    }
-
-    /// Where the table takes no more, the journal still does: the next run records it.
-    pub(crate) fn leave_to_next_run(&mut self) -> Result<(), End> {
-        let Some(accepted) = self.state.accepted.take() else {
-            return Ok(());
-        };
-        let ids: Vec<i64> = accepted.part.iter().map(|record| record.key.id()).collect();
-        self.note_unrecorded(&ids);
-        if let (Some(ledger), Some(settled)) = (self.written_ledger(), accepted.settled()) {
-            ledger.settle(&settled)?;
-        }
-        Ok(())
     }
 
     /// Where the journal takes no more, the table still does: the run ends after that.
