@@ -1,8 +1,12 @@
 //! Every secret and every value of a child is a unique word here. None of them may be
 //! found in what the program prints, logs, keeps or leaves behind, whatever goes wrong.
 //!
-//! A new command goes into `COMMANDS`; a new setting that is a secret into `SECRETS`; a
-//! new file that may hold children's values into `HOLDERS`.
+//! A new command goes into `COMMANDS`, and into `SPEAKING` too where it speaks to the
+//! receiver or its token endpoint; a new setting that is a secret into `SECRETS`; a new
+//! file that may hold children's values into `HOLDERS`.
+//!
+//! What speaks meets every fault of the matrix. The others need not: a test counts the
+//! connections at the faults' own servers, and there are none.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +14,7 @@ use regex::bytes::Regex;
 use serde_json::{Value, json};
 
 use crate::fault_matrix::{Fault, Stage, in_parallel, place_with, run_trusting, table};
-use crate::place::{Place, Ran};
+use crate::place::{Place, Ran, TABLE};
 use crate::postgres::{Schema, url};
 
 /// The settings that are secrets. Some have characters that are written otherwise in an
@@ -34,17 +38,20 @@ const DERIVED: [&str; 3] = [
 ];
 
 /// The files that hold children or secrets because they are meant to.
-const HOLDERS: [&str; 6] = [
+const HOLDERS: [&str; 9] = [
     ".env",
+    "api_payload_sender.ps1",
     "authority.pem",
     "children.db",
     "children.db-journal",
     "children.db-shm",
     "children.db-wal",
+    "pilot.env",
+    "taken.env",
 ];
 
 /// Every command that ends by itself.
-const COMMANDS: &[&[&str]] = &[
+pub const COMMANDS: &[&[&str]] = &[
     &["send"],
     &["send", "--json"],
     &["send", "--mode", "deltas"],
@@ -54,16 +61,11 @@ const COMMANDS: &[&[&str]] = &[
     &["send", "--live", "--dry-run", "--json"],
     &["send", "--live", "--yes", "--test-record"],
     &["send", "--live", "--yes"],
-    &["send", "--live", "--yes", "--no-validate", "--json"],
-    &[
-        "send",
-        "--live",
-        "--yes",
-        "--no-validate",
-        "--mode",
-        "deltas",
-    ],
+    LIVE_JSON,
+    LIVE_DELTAS,
     &["send", "--live", "--yes", "--resync"],
+    &["send", "--live", "--yes", "--report", "reports"],
+    &["send", "--report", "reports"],
     &["validate"],
     &["validate", "--format", "json"],
     &["validate", "--format", "csv"],
@@ -72,14 +74,42 @@ const COMMANDS: &[&[&str]] = &[
     &["status", "--json"],
     &["deltas", "prepare"],
     &["init"],
+    &["init", "--print", "postgres"],
     &["config", "show"],
     &["config", "show", "--json"],
     &["config", "template"],
+    &[
+        "config",
+        "import",
+        "api_payload_sender.ps1",
+        "--output",
+        "left.env",
+        "--force",
+    ],
+    &[
+        "config",
+        "import",
+        "pilot.env",
+        "--output",
+        "taken.env",
+        "--force",
+        "--keep-secrets-in",
+        "env",
+    ],
+    &["check", "config"],
+    &["check", "table"],
     &["check", "database"],
     &["check", "database", "--json"],
     &["check"],
+    &["check", "--testing-mode", "false"],
+    &["check", "receiver", "--json"],
     &["check", "receiver", "--post", "--testing-mode", "false"],
+    &["test-db-connection"],
+    &["test-schema"],
+    &["test-endpoint"],
+    &["smoke"],
     &["explain"],
+    &["explain", "CSC0619"],
     &["journal"],
     &["journal", "--format", "json"],
     &["journal", "--row", "1", "--format", "csv"],
@@ -98,12 +128,63 @@ const COMMANDS: &[&[&str]] = &[
     ],
     &["secret", "list"],
     &["demo", "--children", "20", "--dir", "demo"],
+    &["fake", "--count", "20", "--replace"],
     &["fake", "changes"],
+    SCRAMBLE,
     &["reset"],
+    &["completions", "bash"],
+    &["man"],
+    &["man", "--dir", "tmp"],
 ];
+
+const SCRAMBLE: &[&str] = &[
+    "scramble",
+    "--from",
+    "ssd_api_data_staging",
+    "--to",
+    TABLE,
+    "--replace",
+];
+
+/// Those that speak to the receiver or its token endpoint, and whether they post more
+/// than one record.
+const SPEAKING: &[(&[&str], bool)] = &[
+    (&["send", "--live", "--yes", "--test-record"], false),
+    (&["send", "--live", "--yes"], true),
+    (LIVE_JSON, true),
+    (LIVE_DELTAS, true),
+    (&["send", "--live", "--yes", "--resync"], true),
+    (&["send", "--live", "--yes", "--report", "reports"], true),
+    (&["check", "--testing-mode", "false"], false),
+    (&["check", "receiver", "--json"], false),
+    (
+        &["check", "receiver", "--post", "--testing-mode", "false"],
+        false,
+    ),
+    (&["test-endpoint"], false),
+];
+
+fn speaks(command: &[&str]) -> bool {
+    SPEAKING.iter().any(|(speaking, _)| *speaking == command)
+}
+
+/// Those that are watched in tests of their own: the simulator is ended from outside, the
+/// other two change a store of the system's.
+const ELSEWHERE: [&str; 3] = ["simulator", "secret-set", "secret-delete"];
 
 /// A live run that sends whatever is there.
 const LIVE: &[&str] = &["send", "--live", "--yes", "--no-validate"];
+
+const LIVE_JSON: &[&str] = &["send", "--live", "--yes", "--no-validate", "--json"];
+
+const LIVE_DELTAS: &[&str] = &[
+    "send",
+    "--live",
+    "--yes",
+    "--no-validate",
+    "--mode",
+    "deltas",
+];
 
 const VERBOSITIES: [&[&str]; 3] = [&[], &["-v"], &["-vv"]];
 
@@ -277,10 +358,14 @@ fn assert_silent(words: &Words, place: &Place, ran: &Ran, about: &str) {
             &name.display().to_string(),
         );
     }
-    let responses: String = (1..=6)
-        .map(|id| place.text("api_response", id) + "\n")
-        .collect();
-    look(&words.secrets, responses.as_bytes(), "api_response");
+    let sql = place.sql();
+    let mut said = sql
+        .prepare(&format!("SELECT coalesce(api_response, '') FROM {TABLE}"))
+        .unwrap();
+    let responses = said.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    for response in responses {
+        look(&words.secrets, response.unwrap().as_bytes(), "api_response");
+    }
 }
 
 /// The secrets as lines of `.env`.
@@ -310,6 +395,13 @@ fn place(fault: Fault, stage: &Stage, more: &str) -> (Place, Words) {
     let more = settings(fault) + more;
     let place = place_with(fault, &payloads(&children), stage, &more);
     std::fs::create_dir(place.file("tmp")).unwrap();
+    std::fs::copy(place.file(".env"), place.file("pilot.env")).unwrap();
+    std::fs::write(
+        place.file("api_payload_sender.ps1"),
+        "$la_code = '845'\n$supplier_key = 'canarysupplierkey'\n\
+         $client_secret = @'\ncanarysecondarykey\n'@\n$db_password = 'canarydbpassword'\n",
+    )
+    .unwrap();
     place.execute(
         "UPDATE {t} SET legacy_id = 'canarylegacy' || id, person_id = 'canaryperson' || id",
     );
@@ -337,6 +429,84 @@ fn no_fault_makes_the_program_tell_a_secret_or_a_childs_value() {
         assert!([0, 1, 4].contains(&ran.exit), "{about}: {}", ran.both());
         assert_silent(&words, &place, &ran, &about);
     });
+}
+
+/// Each of them meets every fault, and each verbosity many times.
+#[test]
+fn no_fault_makes_any_command_that_speaks_tell_a_secret_or_a_childs_value() {
+    let rows = table();
+    let mut cases = Vec::new();
+    for (n, row) in rows.iter().enumerate() {
+        for (m, (command, posts_many)) in SPEAKING.iter().enumerate() {
+            cases.push((row, *command, *posts_many, VERBOSITIES[(n + m) % 3]));
+        }
+    }
+    in_parallel(&cases, |(row, command, posts_many, verbosity)| {
+        let (fault, stage) = if *posts_many {
+            (row.fault, Stage::of(row.fault))
+        } else {
+            let fault = row.fault.for_one_post();
+            (fault, Stage::after(fault, 0))
+        };
+        let (place, words) = place(fault, &stage, "ENDPOINT_KIND=test");
+        let ran = run_trusting(&place, &[*command, *verbosity].concat());
+        let about = format!("{}: {command:?} {verbosity:?}", row.name);
+        assert!([0, 1, 4].contains(&ran.exit), "{about}: {}", ran.both());
+        assert_silent(&words, &place, &ran, &about);
+    });
+}
+
+#[test]
+fn every_command_is_watched() {
+    let place = Place::new(0, &[]);
+    std::fs::create_dir(place.file("pages")).unwrap();
+    let made = place.run(&["man", "--dir", "pages"]);
+    assert_eq!(made.exit, 0, "{}", made.both());
+    let pages: Vec<String> = files(&place.file("pages"))
+        .iter()
+        .map(|page| page.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let watched: Vec<String> = COMMANDS.iter().map(|words| words.join("-") + "-").collect();
+    for page in &pages {
+        let Some(command) = page.strip_prefix("csc-sender-") else {
+            continue;
+        };
+        let begins = |text: &String| text.starts_with(&format!("{command}-"));
+        assert!(
+            ELSEWHERE.contains(&command) || watched.iter().any(begins),
+            "{command} is in neither COMMANDS nor ELSEWHERE"
+        );
+    }
+    assert!(pages.len() > 20, "{pages:?}");
+    for (command, _) in SPEAKING {
+        assert!(COMMANDS.contains(command), "{command:?}");
+    }
+}
+
+/// The secrets go in by standard input and into a keyring of the test's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_secret_that_is_kept_or_deleted_is_not_told() {
+    for verbosity in ["", "-v", "-vv"] {
+        let (place, words) = place(NO_FAULT, &Stage::of(NO_FAULT), "");
+        let text = format!(
+            r#"
+            for name in SUPPLIER_KEY CLIENT_SECRET; do
+                sed -n "s/^$name='\(canary.*\)'/\1/p" .env | "$CSC" secret set $name {verbosity}
+            done
+            "$CSC" secret list {verbosity}
+            "$CSC" config import pilot.env --output left.env --keep-secrets-in store {verbosity}
+            "$CSC" secret delete CLIENT_SECRET {verbosity}
+            "$CSC" secret delete SUPPLIER_KEY {verbosity}
+            "#
+        );
+        let ran = crate::secrets::run(&place, &text);
+        assert_eq!(ran.exit, 0, "{}", ran.both());
+        for told in ["Kept CLIENT_SECRET", "Deleted SUPPLIER_KEY"] {
+            assert!(ran.stdout.contains(told), "{}", ran.both());
+        }
+        assert_silent(&words, &place, &ran, "a secret that is kept and deleted");
+    }
 }
 
 #[test]
@@ -373,6 +543,12 @@ fn no_command_tells_a_secret_or_a_childs_value() {
         if ["journal", "report"].contains(&command[0]) {
             run_trusting(&place, LIVE);
         }
+        if **command == SCRAMBLE {
+            let created = place.run(&["init"]);
+            assert_eq!(created.exit, 0, "{}", created.both());
+            place.execute("INSERT INTO ssd_api_data_staging SELECT * FROM {t}");
+        }
+        let before = stage.connections();
         // Once more: what was sent before leads other ways.
         for time in ["first", "second"] {
             let ran = run_trusting(&place, &[*command, *verbosity].concat());
@@ -380,12 +556,15 @@ fn no_command_tells_a_secret_or_a_childs_value() {
             assert!([0, 1, 2].contains(&ran.exit), "{about}: {}", ran.both());
             assert_silent(&words, &place, &ran, &about);
         }
+        assert_eq!(stage.connections() > before, speaks(command), "{command:?}");
     });
 }
 
 #[test]
 fn no_command_tells_what_is_in_postgresql() {
-    let cases: Vec<(usize, &[&str])> = COMMANDS.iter().copied().enumerate().collect();
+    // Scrambling from there into there is watched in fakes.rs, with a table of each kind.
+    let commands = COMMANDS.iter().filter(|command| **command != SCRAMBLE);
+    let cases: Vec<(usize, &[&str])> = commands.copied().enumerate().collect();
     in_parallel(&cases, |(n, command)| {
         let schema = Schema::new(&format!("canary_{n}"));
         let stage = Stage::of(NO_FAULT);
@@ -576,7 +755,7 @@ fn settings_that_are_wrong_are_not_quoted() {
 fn the_simulator_does_not_tell_what_it_is_sent() {
     use std::io::{BufRead, BufReader, Read};
 
-    use crate::place::{TABLE, interrupt, ran};
+    use crate::place::{interrupt, ran};
 
     let (place, words) = place(NO_FAULT, &Stage::of(NO_FAULT), "");
     let mut child = place.start(&["simulator", "--port", "0", "-vv", "--fault", "refuse-all"]);

@@ -87,6 +87,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The same for a command whose only post is that of the test record.
+    pub fn for_one_post(self) -> Fault {
+        match self {
+            Fault::Simulator("reset,after=1") => Fault::Simulator("reset"),
+            Fault::Simulator("drop,after=1,times=1") => Fault::Simulator("drop,times=1"),
+            Fault::Simulator("refuse-unnamed=C1") => Fault::Simulator("refuse-unnamed=Fake1234845"),
+            Fault::Simulator("refuse-nonsense=C1") => {
+                Fault::Simulator("refuse-nonsense=Fake1234845")
+            }
+            other => other,
+        }
+    }
+}
+
 const NO_WAY: &str = "not accepted after 2 tries: the proxy http://";
 const LOST: &str = "not accepted after 2 tries: no answer";
 
@@ -1142,12 +1157,17 @@ pub struct Stage {
     pub settings: String,
     /// Where redirects point to.
     elsewhere: Faulty,
-    _servers: [Faulty; 3],
+    servers: [Faulty; 3],
 }
 
 impl Stage {
     /// Puts a fault in force. One of the simulator's has to be ordered at the place.
     pub fn of(fault: Fault) -> Stage {
+        Stage::after(fault, 1)
+    }
+
+    /// The same; what strikes posts does so after that many.
+    pub fn after(fault: Fault, posts: usize) -> Stage {
         const EVERY: usize = usize::MAX;
         let elsewhere = Faulty::start(Script::good(accepted));
         let mut receiver = Script::good(accepted);
@@ -1160,8 +1180,8 @@ impl Stage {
             (script.after, script.times, script.bad) = (after, times, bad);
         };
         match fault {
-            Fault::Posts(answer) => strike(&mut receiver, 1, EVERY, answer),
-            Fault::Post(answer) => strike(&mut receiver, 1, 1, answer),
+            Fault::Posts(answer) => strike(&mut receiver, posts, EVERY, answer),
+            Fault::Post(answer) => strike(&mut receiver, posts, 1, answer),
             Fault::Tokens(answer) => strike(&mut token, 0, EVERY, answer),
             Fault::Token(answer) => strike(&mut token, 0, 1, answer),
             Fault::LaterTokens(answer) => {
@@ -1224,8 +1244,13 @@ impl Stage {
         Stage {
             settings,
             elsewhere,
-            _servers: servers,
+            servers,
         }
+    }
+
+    /// How often the receiver, its token endpoint and the proxy were connected to.
+    pub fn connections(&self) -> usize {
+        self.servers.iter().map(Faulty::connections).sum()
     }
 }
 

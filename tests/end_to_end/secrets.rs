@@ -47,7 +47,7 @@ fn script(place: &Place, wrapper: &[&str], script: &str) -> Command {
     command
 }
 
-fn run(place: &Place, text: &str) -> Ran {
+pub fn run(place: &Place, text: &str) -> Ran {
     ran(script(place, &[], text).output().unwrap())
 }
 

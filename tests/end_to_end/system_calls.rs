@@ -6,6 +6,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::canary::COMMANDS;
+use crate::fault_matrix::in_parallel;
 use crate::place::{Place, Ran, interrupt, ran};
 use crate::postgres::{Schema, url};
 
@@ -166,12 +168,7 @@ fn a_run_starts_no_program_and_writes_to_its_own_files_only() {
         let (ran, trace) = traced(&place, arguments);
         assert_eq!(ran.exit, 0, "{}", ran.both());
         assert_eq!(calls(&trace, "execve").len(), 1, "the program itself");
-        for call in ["execveat", "fork", "vfork"] {
-            assert!(calls(&trace, call).is_empty(), "{call}");
-        }
-        for call in [calls(&trace, "clone"), calls(&trace, "clone3")].concat() {
-            assert!(call.contains("CLONE_THREAD"), "{call}");
-        }
+        assert_starts_nothing(&trace);
         for line in &trace {
             let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", " creat(", " mkdir"]
                 .iter()
@@ -181,6 +178,27 @@ fn a_run_starts_no_program_and_writes_to_its_own_files_only() {
                 assert!(is_own(&path), "{arguments:?} writes to {path}: {line}");
             }
         }
+    }
+}
+
+/// So no child's `cmdline` or `environ` can hold anything: there is no child.
+#[test]
+fn no_command_starts_another_program() {
+    in_parallel(COMMANDS, |command| {
+        let place = Place::new(3, &[]);
+        std::fs::create_dir(place.file("tmp")).unwrap();
+        let (_, trace) = traced(&place, command);
+        assert_eq!(calls(&trace, "execve").len(), 1, "{command:?}: itself");
+        assert_starts_nothing(&trace);
+    });
+}
+
+fn assert_starts_nothing(trace: &[String]) {
+    for call in ["execveat", "fork", "vfork"] {
+        assert!(calls(trace, call).is_empty(), "{call}");
+    }
+    for call in [calls(trace, "clone"), calls(trace, "clone3")].concat() {
+        assert!(call.contains("CLONE_THREAD"), "{call}");
     }
 }
 
