@@ -64,6 +64,7 @@ impl Gate {
         self.state.send_modify(|state| state.held = true);
     }
 
+    #[cfg(unix)]
     pub fn shut(&self) {
         self.state.send_modify(|state| {
             state.shut = true;

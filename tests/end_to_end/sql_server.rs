@@ -1,6 +1,7 @@
 //! The same path on SQL Server, where `CSC_TEST_MSSQL` says how one is reached: see
 //! `docs/sql-server.md`.
 
+#[cfg(unix)]
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Mutex;
 
@@ -14,6 +15,7 @@ use mssql_tds::datatypes::column_values::ColumnValues;
 use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 
+#[cfg(unix)]
 use crate::gate::Gate;
 use crate::place::{Place, payload};
 
@@ -66,6 +68,7 @@ impl OwnTable {
     }
 
     /// The same, by way of a gate.
+    #[cfg(unix)]
     pub fn settings_through(&self, gate: &Gate) -> String {
         let (host, port) = (gate.address.ip(), gate.address.port());
         let parts = self.address.split(';').map(|part| {
@@ -84,6 +87,7 @@ impl OwnTable {
     }
 
     /// Where the server listens.
+    #[cfg(unix)]
     pub fn server(&self) -> SocketAddr {
         let port = self.target.port.unwrap_or(1433);
         let mut addresses = (self.target.host.as_str(), port).to_socket_addrs().unwrap();

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::postgres::Schema;
+#[cfg(unix)]
 use crate::sql_server::OwnTable;
 
 /// The staging table as somebody else's SQL sees it.
 pub enum Table<'a> {
     Sqlite(&'a Place),
     Postgres(&'a Schema, String),
+    #[cfg(unix)]
     SqlServer(&'a OwnTable),
 }
 
@@ -20,6 +22,7 @@ impl Table<'_> {
         match self {
             Table::Sqlite(place) => place.execute(sql),
             Table::Postgres(schema, name) => schema.execute(&sql.replace("{t}", name)),
+            #[cfg(unix)]
             Table::SqlServer(table) => table.execute(sql),
         }
     }
@@ -35,6 +38,7 @@ impl Table<'_> {
                 .collect::<Result<_, _>>()
                 .unwrap(),
             Table::Postgres(schema, name) => schema.rows(&sql.replace("{t}", name)),
+            #[cfg(unix)]
             Table::SqlServer(table) => table.rows(&sql.replace("AS TEXT", "AS NVARCHAR(MAX)")),
         }
     }
