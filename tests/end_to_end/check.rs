@@ -12,8 +12,9 @@ use crate::tls_front::{Authority, TlsFront};
 use crate::trust::behind_tls;
 
 /// What differs from machine to machine and from run to run.
-const FILTERS: [(&str, &str); 10] = [
+const FILTERS: [(&str, &str); 11] = [
     (r"in \d+ ms", "in [N] ms"),
+    (r"\.\d{4}-\d\d-\d\d\.log", ".[DATE].log"),
     (r"(localhost|receiver\.test):\d+", "$1:[PORT]"),
     (r"(?m)^(\s*OK +dns +localhost: ).*$", "${1}[ADDRESSES]"),
     (

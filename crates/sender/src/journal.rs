@@ -476,6 +476,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn first_departures_that_come_together_all_depart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        drop(Journal::open(&path).unwrap());
+        let start = std::sync::Barrier::new(4);
+        let of_a_run = |run: i64| {
+            let journal = Journal::open(&path).unwrap().journal;
+            let key = csc_staging::RowKey::remembered(run, None, [0; 32]);
+            let departed = (201..231).map(|la_code| {
+                let ledger = journal.ledger("https://a", &la_code.to_string());
+                start.wait();
+                let departure = crate::ledger::Departure {
+                    key: &key,
+                    kind: crate::plan::FormKind::Full,
+                    text: "{}",
+                    again: false,
+                    child: &run.to_string(),
+                    revision: None,
+                    in_doubt: &csc_payload::Skeleton::default(),
+                };
+                let departed = ledger.depart("run", None, &[departure], &[]);
+                departed.map(|departed| departed.revisions)
+            });
+            departed.collect::<Vec<_>>()
+        };
+        let departed = std::thread::scope(|scope| {
+            let runs = [0, 1, 2, 3].map(|run| scope.spawn(move || of_a_run(run)));
+            runs.map(|run| run.join().unwrap())
+        });
+        for departed in departed.into_iter().flatten() {
+            assert_eq!(departed.unwrap(), [Some(1)]);
+        }
+    }
+
+    #[test]
     fn a_ledger_of_an_earlier_version_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");

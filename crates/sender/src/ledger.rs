@@ -15,7 +15,7 @@ use csc_payload::Skeleton;
 use csc_staging::RowKey;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::RunOptions;
 use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded};
@@ -216,7 +216,9 @@ impl Ledger {
         recorded: &[i64],
     ) -> Result<Departed, Message> {
         self.with(|connection| {
-            let transaction = connection.transaction()?;
+            // It reads before it writes: another run must not write in between.
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             if let Some(settled) = settled {
                 self.settle_within(&transaction, settled)?;
             }
