@@ -5,12 +5,15 @@
 //! forgets (`payload.md`, "Full records, and what is no longer in them"): what
 //! was there and is gone gets a stub or a null.
 
+mod short;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::short::lengthen;
 use crate::delta::{purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::{Fields, Form, Normal, write_text};
@@ -18,11 +21,12 @@ use crate::node;
 
 /// The ids and field names of what the receiver acknowledged of one child.
 ///
-/// The default is the skeleton of nothing. It is kept as its text, about a third of the
+/// The default is the skeleton of nothing. It is kept as its text, about a sixth of the
 /// record's size, since most skeletons are only written down; a clone shares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
-    /// As [`Skeleton::to_json`] describes, names and ids in order: equal for equal skeletons.
+    /// As [`Skeleton::to_json`] describes, names and ids in order and the former short:
+    /// equal for equal skeletons.
     text: Arc<str>,
 }
 
@@ -89,10 +93,15 @@ impl Skeleton {
         }
     }
 
-    /// What [`Skeleton::to_json`] wrote and was kept since. A text that was damaged
+    /// What [`Skeleton::to_kept`] gave and was kept since. A text that was damaged
     /// meanwhile is the skeleton of nothing to whatever it is completed or merged with.
     pub fn kept(text: &str) -> Skeleton {
         Skeleton { text: text.into() }
+    }
+
+    /// The text that [`Skeleton::kept`] takes: no JSON, and a third of its length.
+    pub fn to_kept(&self) -> &str {
+        &self.text
     }
 
     /// What the receiver may hold when it holds one of two states and nobody
@@ -142,8 +151,8 @@ impl Skeleton {
     /// The skeleton as compact JSON: a plain field is `0`, an object its fields,
     /// an array with ids `["the id's field", id, {fields}, id, {fields}, …]`. A
     /// field with several answers is `[null, answer, answer, …]`.
-    pub fn to_json(&self) -> &str {
-        &self.text
+    pub fn to_json(&self) -> String {
+        lengthen(&self.text)
     }
 
     /// Reads what [`Skeleton::to_json`] wrote.
@@ -158,7 +167,7 @@ impl Skeleton {
 
     /// The text, read. It is always this module's own.
     fn to_value(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_default()
+        serde_json::from_str(&self.to_json()).unwrap_or_default()
     }
 }
 
@@ -310,6 +319,10 @@ fn id_to_value(id: &Id<'_>) -> Value {
     }
 }
 
+fn write_name(name: &str, out: &mut String) {
+    short::write_name(name, out, write_text);
+}
+
 /// As [`write_names`], of a record's own fields: names and ids are in order already, and
 /// each field has one answer.
 fn write_fields<N: node::Node>(fields: &Fields<'_, N>, out: &mut String) {
@@ -322,14 +335,14 @@ fn write_fields<N: node::Node>(fields: &Fields<'_, N>, out: &mut String) {
         if !std::mem::take(&mut first) {
             out.push(',');
         }
-        write_text(key, out);
+        write_name(key, out);
         out.push(':');
         match &value.form {
             Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => out.push('0'),
             Form::Object(fields) => write_fields(fields, out),
             Form::Items(items) => {
                 out.push('[');
-                write_text(items.id_field, out);
+                write_name(items.id_field, out);
                 for item in &items.items {
                     out.push(',');
                     write_id(&item.id, out);
@@ -356,7 +369,7 @@ fn write_names(names: &Names<'_>, out: &mut String) {
         if at > 0 {
             out.push(',');
         }
-        write_text(key, out);
+        write_name(key, out);
         out.push(':');
         write_node(node, out);
     }
@@ -384,7 +397,7 @@ fn write_node(node: &Node<'_>, out: &mut String) {
     for (id_field, items) in &node.items {
         next(out);
         out.push('[');
-        write_text(id_field, out);
+        write_name(id_field, out);
         for (id, names) in items {
             out.push(',');
             write_id(id, out);

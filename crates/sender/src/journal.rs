@@ -474,6 +474,7 @@ fn create_for_owner(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Acknowledged;
 
     #[test]
     fn first_departures_that_come_together_all_depart() {
@@ -524,7 +525,7 @@ mod tests {
                      PRIMARY KEY (endpoint, la_code, la_child_id)
                  ) WITHOUT ROWID;
                  INSERT INTO held_child VALUES
-                     ('https://a', '201', 'one', 4, zeroblob(32), '{\"x\":0}', 'r', NULL, NULL, 1),
+                     ('https://a', '201', 'one', 4, zeroblob(32), '{\"la_child_id\":0,\"x\":0}', 'r', NULL, NULL, 1),
                      ('https://a', '202', 'one', 1, NULL, NULL, NULL, NULL, '{}', 0),
                      ('https://b', '201', 'two', 1, zeroblob(32), '{}', NULL, NULL, NULL, 0)",
             )
@@ -539,6 +540,11 @@ mod tests {
                 (known["one"].revision, known["one"].may_have_remains),
                 (4, true)
             );
+            let Acknowledged::Record { skeleton, .. } = &known["one"].last else {
+                panic!("nothing acknowledged");
+            };
+            let record = serde_json::json!({"la_child_id": "one", "x": 1});
+            assert_eq!(*skeleton, csc_payload::Skeleton::of(&record));
             assert_eq!(ledger.count_held().unwrap(), 1);
             let other = journal.ledger("https://a", "202");
             assert!(other.look_up(&["one"]).unwrap()["one"].in_doubt.is_some());

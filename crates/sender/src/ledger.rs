@@ -15,6 +15,7 @@ use csc_payload::Skeleton;
 use csc_staging::RowKey;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::RunOptions;
@@ -245,7 +246,7 @@ impl Ledger {
                      WHERE account_id = ?1 AND la_child_id = ?2 AND revision = ?4",
                 )?;
                 for departure in departures {
-                    let (child, doubt) = (departure.child, departure.in_doubt.to_json());
+                    let (child, doubt) = (departure.child, kept(departure.in_doubt));
                     let written = match departure.revision {
                         None => first.execute((account, child, doubt))?,
                         Some(known) => next.execute((account, child, doubt, known))?,
@@ -326,7 +327,7 @@ impl Ledger {
                         account,
                         child,
                         &meaning[..],
-                        skeleton.to_json(),
+                        kept(skeleton),
                         receipt,
                         at.to_string(),
                         may_have_remains,
@@ -346,7 +347,7 @@ impl Ledger {
                         "UPDATE held_child SET revision = revision + 1, in_doubt = ?3
                          WHERE account_id = ?1 AND la_child_id = ?2",
                     )?
-                    .execute((account, child, in_doubt.as_ref().map(Skeleton::to_json)))?,
+                    .execute((account, child, in_doubt.as_ref().map(kept)))?,
             };
         }
         // A child of which nothing was ever acknowledged, and nothing is in doubt any
@@ -472,24 +473,41 @@ impl Ledger {
     }
 }
 
+/// A skeleton as it is written: as bytes, so that a program which knew it as JSON alone
+/// takes it for nothing else.
+fn kept(skeleton: &Skeleton) -> &[u8] {
+    skeleton.to_kept().as_bytes()
+}
+
+/// A skeleton as it was written, also by such a program. What is damaged is not JSON.
+fn read_skeleton(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Skeleton>> {
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    Ok(match row.get_ref(column)? {
+        ValueRef::Blob(bytes) => Some(Skeleton::kept(text(bytes))),
+        ValueRef::Text(json) => {
+            let json = text(json);
+            Some(Skeleton::from_json(json).unwrap_or_else(|_| Skeleton::kept(json)))
+        }
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
+    })
+}
+
 fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
     let meaning: Option<Vec<u8>> = row.get(1)?;
-    let skeleton: Option<String> = row.get(2)?;
     let receipt: Option<String> = row.get(3)?;
     let at: Option<String> = row.get(4)?;
-    let doubt: Option<String> = row.get(5)?;
     let last = meaning.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     Ok(Held {
         revision: row.get(0)?,
         last: match last {
             Some(meaning) => Acknowledged::Record {
                 meaning,
-                skeleton: skeleton.as_deref().map(Skeleton::kept).unwrap_or_default(),
+                skeleton: read_skeleton(row, 2)?.unwrap_or_default(),
             },
             None => Acknowledged::Nothing,
         },
         receipt: receipt.zip(at.and_then(|at| at.parse().ok())),
-        in_doubt: doubt.as_deref().map(Skeleton::kept),
+        in_doubt: read_skeleton(row, 5)?,
         may_have_remains: row.get(6)?,
     })
 }

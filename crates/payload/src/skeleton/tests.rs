@@ -167,7 +167,7 @@ fn a_skeleton_is_read_back_as_it_was_written() {
         one.merge(two),
         Skeleton::default(),
     ] {
-        assert_eq!(Skeleton::from_json(skeleton.to_json()), Ok(skeleton));
+        assert_eq!(Skeleton::from_json(&skeleton.to_json()), Ok(skeleton));
     }
 }
 
