@@ -12,7 +12,7 @@ use crate::faulty::{
     Answer, Faulty, Script, Seen, Step, Tls, accepted, bare, free_port, granted, gzipped, json,
     reply, send, then, trusted,
 };
-use crate::place::{Place, Ran, TABLE, payload, ran};
+use crate::place::{Place, Ran, TABLE, min_gap, payload, ran};
 
 /// One fault and what has to come of it. There are six children, in batches of two.
 pub struct Row {
@@ -1227,9 +1227,10 @@ impl Stage {
             Fault::ProxyUnknown => "proxy.invalid:8080".to_string(),
             _ => String::new(),
         };
-        let mut settings = String::from(
+        let mut settings = format!(
             "ALLOWED_HOSTS=receiver.invalid,token.invalid\nAPI_TIMEOUT=5\nMAX_RETRIES=1\n\
-             RETRY_BASE_MS=1\nMIN_GAP_MS=0\nBATCH_SIZE=2\nMAX_WAIT=5\n",
+             RETRY_BASE_MS=1\nMIN_GAP_MS={}\nBATCH_SIZE=2\nMAX_WAIT=5\n",
+            min_gap(),
         );
         if !matches!(fault, Fault::Simulator(_)) {
             settings +=

@@ -42,6 +42,11 @@ impl Ran {
     }
 }
 
+/// MIN_GAP_MS of the tests' runs: none, or what `CSC_TEST_MIN_GAP_MS` says.
+pub fn min_gap() -> String {
+    std::env::var("CSC_TEST_MIN_GAP_MS").unwrap_or_else(|_| "0".to_string())
+}
+
 impl Place {
     /// Children 1 to `children` with small records, and these faults at the receiver.
     pub fn new(children: u32, faults: &[&str]) -> Place {
@@ -135,7 +140,7 @@ impl Place {
         let text = format!(
             "API_ENDPOINT={}\nTOKEN_ENDPOINT={}\nCLIENT_ID={}\nCLIENT_SECRET={}\nSCOPE={}\n\
              SUPPLIER_KEY={}\nSUPPLIER_KEY_SECONDARY={}\nLA_CODE=845\nTABLE_NAME={TABLE}\n\
-             DB_CONNECTION_STRING=sqlite:children.db\nSTATE_DIR=state\nMIN_GAP_MS=0\n\
+             DB_CONNECTION_STRING=sqlite:children.db\nSTATE_DIR=state\nMIN_GAP_MS={}\n\
              RETRY_BASE_MS=1\nBATCH_SIZE=10\n{more}\n",
             self.running.api_endpoint(),
             self.running.token_endpoint(),
@@ -144,6 +149,7 @@ impl Place {
             csc_simulator::SCOPE,
             csc_simulator::SUPPLIER_KEY,
             csc_simulator::SUPPLIER_KEY_SECONDARY,
+            min_gap(),
         );
         // As the docs ask for: otherwise every run warns.
         let mut file = csc_staging::owner_only()

@@ -56,7 +56,9 @@ impl Bench {
                 concurrency: 1,
                 max_batch_bytes: 1 << 20,
                 limit: None,
-                gap: Gap::from_millis(0),
+                gap: Gap::from_millis(
+                    std::env::var("CSC_TEST_MIN_GAP_MS").map_or(0, |gap| gap.parse().unwrap()),
+                ),
                 retry: RetryPolicy {
                     max_retries: 3,
                     base: Duration::from_millis(1),
