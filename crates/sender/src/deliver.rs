@@ -208,26 +208,36 @@ impl<'a> Delivery<'a> {
         part: Vec<Prepared>,
         receipts: Vec<Receipt>,
     ) -> Result<(), End> {
-        self.settle_accepted().await?;
+        let batch = self.state.batch;
+        let answered = std::mem::take(&mut self.state.answered);
+        let settled = self.settle_accepted().await;
+        // Also where what was accepted before could not be recorded: this one was accepted
+        // all the same, and the end of the run writes it down.
         self.state.accepted = Some(Accepted {
-            batch: self.state.batch,
+            batch,
             part,
             receipts,
-            answered: std::mem::take(&mut self.state.answered),
+            answered,
         });
-        Ok(())
+        settled
+    }
+
+    /// The receiver does accept something.
+    pub(crate) fn note_success(&mut self) {
+        self.state.unexplained_batches = 0;
+        self.state.unexplained_records = 0;
     }
 
     /// Stops a run in which batch after batch is refused for no reason of its own,
     /// instead of marking the whole table.
     fn judge(&mut self, accepted: bool, unexplained: bool, records: usize) -> Result<(), End> {
-        let state = &mut self.state;
         if accepted {
-            (state.unexplained_batches, state.unexplained_records) = (0, 0);
+            self.note_success();
         } else if unexplained {
-            state.unexplained_batches += 1;
-            state.unexplained_records += records;
+            self.state.unexplained_batches += 1;
+            self.state.unexplained_records += records;
         }
+        let state = &self.state;
         let (batches, records) = (state.unexplained_batches, state.unexplained_records);
         if batches < UNEXPLAINED_BATCHES || records < UNEXPLAINED_RECORDS {
             return Ok(());

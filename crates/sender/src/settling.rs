@@ -108,17 +108,6 @@ impl<'a> Delivery<'a> {
                 None => stale.push(record),
             }
         }
-        if !stale.is_empty() {
-            let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
-            let known = ledger.look_up(&children)?;
-            stale = stale
-                .into_iter()
-                .map(|record| {
-                    let held = known.get(&record.child);
-                    plan_again(record, held)
-                })
-                .collect();
-        }
         self.state.turn_to(batch);
         self.state.recorded.clear();
         // What came before is in the table, or nothing is posted once it takes no more.
@@ -126,10 +115,13 @@ impl<'a> Delivery<'a> {
             Some(accepted) => self.record_accepted(accepted).await,
             None => self.finish_recording().await,
         };
-        if let Err(end) = told {
-            self.settle_not_accepted(&mut going, false)?;
-            return Err(end);
-        }
+        let stale = match told.and_then(|()| plan_anew(ledger, stale)) {
+            Ok(stale) => stale,
+            Err(end) => {
+                self.settle_not_accepted(&mut going, false)?;
+                return Err(end);
+            }
+        };
         for record in going.iter().filter(|record| record.goes_again()) {
             tracing::warn!(
                 row = record.key.id(),
@@ -383,6 +375,20 @@ impl Accepted {
             settlements: accepted_settlements(&self.part, &self.receipts),
         })
     }
+}
+
+/// Plans records by what the ledger holds now.
+fn plan_anew(ledger: &Ledger, stale: Vec<Prepared>) -> Result<Vec<Prepared>, End> {
+    if stale.is_empty() {
+        return Ok(stale);
+    }
+    let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
+    let known = ledger.look_up(&children)?;
+    let anew = stale.into_iter().map(|record| {
+        let held = known.get(&record.child);
+        plan_again(record, held)
+    });
+    Ok(anew.collect())
 }
 
 /// What the receiver holds now that it has taken these.

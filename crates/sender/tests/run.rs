@@ -623,4 +623,56 @@ mod together {
         assert_eq!(bench.run().await.sent_again.count, 0);
         assert_eq!(bench.simulator.counts().accepted_records, 40);
     }
+
+    #[tokio::test]
+    async fn what_was_accepted_beside_a_batch_that_the_table_does_not_take_is_not_sent_again() {
+        let bench = side_by_side(40, &[]).await;
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} WHEN NEW.id = 5
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        );
+        let first = bench.run().await;
+        assert_eq!(first.ended_by.as_ref().unwrap().code(), 303);
+        let held = bench.simulator.counts().accepted_records;
+        assert!(held >= 20, "{held} records were accepted side by side");
+        assert_eq!(first.accepted + first.unrecorded.count, held, "{first:?}");
+        bench.execute("DROP TRIGGER full");
+        let second = bench.run().await;
+        assert_eq!(
+            (second.caught_up.count, second.sent_again.count),
+            (first.unrecorded.count, 0),
+            "{second:?}"
+        );
+        assert_eq!(bench.simulator.counts().accepted_records, 40);
+        assert_eq!(bench.statuses(), counts(&[("sent", 40)]));
+    }
+
+    /// Looks into the journal whenever a run waits.
+    struct Waits<'a>(&'a Bench, Vec<usize>);
+
+    impl Watch for Waits<'_> {
+        fn event(&mut self, event: Event) {
+            if let Event::Waiting { .. } = event {
+                self.1.push(self.0.journal_receipts());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_is_in_the_journal_while_another_batch_waits() {
+        for fault in ["429=0,times=1", "status=503,times=1"] {
+            let bench = side_by_side(40, &[fault]).await;
+            let (_stopper, stop) = Stop::new();
+            let mut waits = Waits(&bench, Vec::new());
+            let run = bench.a_run().await;
+            let report = run.send(&bench.client(), stop, &mut waits).await;
+            assert_eq!(report.exit(), Exit::Done, "{report:?}");
+            // As many as were posted side by side, but the one.
+            let Waits(_, receipts) = waits;
+            assert!(
+                receipts.len() == 1 && receipts[0] >= 20 && receipts[0] % 10 == 0,
+                "{receipts:?}"
+            );
+        }
+    }
 }
