@@ -13,6 +13,7 @@ mod canary;
 mod check;
 #[cfg(target_os = "linux")]
 mod clock;
+mod damage;
 mod fakes;
 mod fault_matrix;
 mod faulty;

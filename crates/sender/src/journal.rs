@@ -87,15 +87,14 @@ impl Journal {
                  )",
             )?;
             making.commit()?;
-            // A look at the whole file takes a while, so only after a run that was cut short.
-            if events::was_cut_short(&connection)? {
-                let found: String =
-                    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-                if found != "ok" {
-                    return Err(damaged(found));
-                }
+            // Damage in a page that is not needed yet would end every run at the same place,
+            // or pass for something that is not known. Two years' events take a second or two.
+            let found: String =
+                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            match found.as_str() {
+                "ok" => Ok(connection),
+                _ => Err(damaged(found)),
             }
-            Ok(connection)
         };
         let create = || {
             create_for_owner(path).map_err(|e| match e.kind() {
@@ -197,7 +196,11 @@ impl Journal {
                 217,
                 format!("Cannot read the journal {}", path.display()),
                 error.to_string(),
-                "let this account read it and its folder, or name another with JOURNAL",
+                if is_damage(&error) {
+                    SET_ASIDE_NEXT
+                } else {
+                    "let this account read it and its folder, or name another with JOURNAL"
+                },
             )
         })?;
         Ok(Some(Journal {
@@ -279,9 +282,17 @@ pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> Message {
         202,
         format!("Cannot use the journal {}", path.display()),
         error.to_string(),
-        "close whatever else has the file open and make room on the disk, then start again",
+        if is_damage(error) {
+            SET_ASIDE_NEXT
+        } else {
+            "close whatever else has the file open and make room on the disk, then start again"
+        },
     )
 }
+
+/// What to do about damage that somebody meets who does not open the journal to send.
+const SET_ASIDE_NEXT: &str = "start a live run: it keeps the damaged file under another name and \
+                              begins a new one; look at the disk's health";
 
 /// Whether there is no room for what is to be written: the disk is full, or so is what this
 /// account may use of it, which the system says in another way.
