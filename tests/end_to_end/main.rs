@@ -26,6 +26,8 @@ mod import;
 mod kerberos;
 mod kills;
 mod logs;
+#[cfg(target_os = "linux")]
+mod on_disk;
 mod outages;
 #[cfg(unix)]
 mod own_postgres;

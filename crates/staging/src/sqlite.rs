@@ -759,6 +759,9 @@ fn open_connection(path: &SqlitePath, create: bool) -> Result<Connection, StoreE
         )?;
         // The first statement finds out whether the file is a database at all.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        // What is recorded is on the disk with its folder: otherwise a power cut could take it
+        // back after the journal has called it recorded.
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         Ok(connection)
     };
     opened
