@@ -18,7 +18,7 @@ use jiff::civil::DateTime;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::RunOptions;
-use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded};
+use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded, UnrecordedBatch};
 use crate::journal::refused;
 use crate::plan::{FormKind, Payloads};
 use crate::run_record::has_column;
@@ -412,8 +412,8 @@ impl Ledger {
         self.with(|connection| events::answer(connection, batch, answered))
     }
 
-    /// The batches from this place whose receipts may not be in the table.
-    pub(crate) fn unrecorded_batches(&self, place: &str) -> Result<Vec<i64>, Message> {
+    /// The batches whose receipts may not be in the table.
+    pub(crate) fn unrecorded_batches(&self, place: &str) -> Result<Vec<UnrecordedBatch>, Message> {
         self.with(|connection| {
             events::unrecorded_batches(connection, place, &self.endpoint, &self.la_code)
         })

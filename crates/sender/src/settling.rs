@@ -302,8 +302,9 @@ impl<'a> Delivery<'a> {
             return Ok(());
         };
         for batch in ledger.unrecorded_batches(&self.store.place())? {
-            let mut outcomes = Vec::new();
-            for row in ledger.unrecorded_rows(batch)? {
+            let rows = ledger.unrecorded_rows(batch.number)?;
+            let (all, mut outcomes) = (rows.len(), Vec::new());
+            for row in rows {
                 let Unrecorded {
                     key,
                     is_purge,
@@ -323,19 +324,23 @@ impl<'a> Delivery<'a> {
                     outcomes.push(Outcome { key, result });
                 }
             }
-            // A row that changed since keeps what it has now: that is another payload.
+            // A row that changed since keeps what it has now: that is another payload. One
+            // that is as it was sent was sent, whatever its table is called.
             let recorded = match outcomes.is_empty() {
                 true => Vec::new(),
                 false => self.store.record(&outcomes).await.map_err(Message::from)?,
             };
-            for id in recorded {
+            for id in &recorded {
                 tracing::info!(
                     row = id,
                     "recorded from the journal: an earlier run sent it"
                 );
-                self.report.caught_up.add(id);
+                self.report.caught_up.add(*id);
             }
-            ledger.note_recorded(&self.options.run_id, batch)?;
+            // The other table may still have to be told.
+            if batch.is_from_here || recorded.len() == all {
+                ledger.note_recorded(&self.options.run_id, batch.number)?;
+            }
         }
         Ok(())
     }

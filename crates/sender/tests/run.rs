@@ -522,6 +522,47 @@ mod recording {
     }
 
     #[tokio::test]
+    async fn what_was_accepted_is_recorded_also_where_the_table_is_called_otherwise_since() {
+        let bench = Bench::new(25, &[]).await;
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} WHEN NEW.id = 15
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        );
+        let first = bench.run().await;
+        let (unrecorded, held) = (
+            first.unrecorded.count,
+            bench.simulator.counts().accepted_records,
+        );
+        bench.execute("DROP TRIGGER full");
+        // The same file under another name; another table's rows are not taken for these.
+        let other = Bench::new(25, &[]).await;
+        other.execute("UPDATE {t} SET json_payload = '{\"la_child_id\":\"X' || id || '\"}'");
+        std::fs::create_dir(other.folder.path().join("state")).unwrap();
+        for name in ["journal.db", "journal.db-wal"] {
+            let name = std::path::Path::new("state").join(name);
+            if bench.folder.path().join(&name).exists() {
+                std::fs::copy(
+                    bench.folder.path().join(&name),
+                    other.folder.path().join(&name),
+                )
+                .unwrap();
+            }
+        }
+        let elsewhere = other.run().await;
+        assert_eq!((elsewhere.caught_up.count, elsewhere.accepted), (0, 25));
+        std::fs::copy(
+            bench.folder.path().join("children.db"),
+            other.folder.path().join("children.db"),
+        )
+        .unwrap();
+        let next = other.run().await;
+        assert_eq!(next.caught_up.count, unrecorded, "{next:?}");
+        assert_eq!((next.accepted, next.sent_again.count), (25 - held, 0));
+        assert_eq!(other.statuses(), counts(&[("sent", 25)]));
+        assert_eq!(other.run().await.caught_up.count, 0, "once is enough");
+    }
+
+    #[tokio::test]
     async fn a_purge_that_was_accepted_and_not_recorded_is_recorded_first_too() {
         let bench = Bench::new(5, &[]).await;
         bench.run().await;
