@@ -330,6 +330,11 @@ async fn bench(payloads: Payloads) -> Bench {
     bench.options.batch_size = 4;
     bench.options.payloads = payloads;
     bench.options.allow_purges = Some(1000);
+    // One batch after the other, and side by side.
+    bench.options.concurrency = match payloads {
+        Payloads::Full { .. } => 3,
+        Payloads::Deltas => 1,
+    };
     bench
 }
 
