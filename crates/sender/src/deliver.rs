@@ -1,6 +1,7 @@
 //! One batch to its end: posted, tried again where that helps, taken apart where one
 //! record would cost the others, recorded.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use csc_message::Message;
@@ -278,6 +279,10 @@ impl<'a> Delivery<'a> {
             return Ok(());
         }
         let (mut purges, _) = self.depart(purges).await?;
+        if purges.is_empty() {
+            // Each of the children has gone on since this was planned.
+            return Ok(());
+        }
         let (posted, in_doubt) = self.post(&purges, None).await;
         match posted {
             Ok(Posted::Accepted(receipts)) => {
@@ -285,8 +290,10 @@ impl<'a> Delivery<'a> {
                 self.settle_purges(&purges, &receipts)?;
                 // The table is not told of it: the records follow.
                 self.state.recorded.extend(self.state.batch);
+                let purged: HashSet<&str> = purges.iter().map(|p| p.child.as_str()).collect();
                 for record in batch.iter_mut() {
-                    if record.purge_first.take().is_some() {
+                    if purged.contains(record.child.as_str()) {
+                        record.purge_first = None;
                         record.may_leave_remains = false;
                     }
                 }

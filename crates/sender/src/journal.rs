@@ -521,6 +521,73 @@ mod tests {
         }
     }
 
+    /// Two tables may hold the same child; a lock keeps runs apart on one table only.
+    #[test]
+    fn what_one_run_was_told_does_not_end_the_doubt_that_another_one_began() {
+        use crate::events::{ACCEPTED, Answered};
+        use crate::ledger::{Departure, Settled, Settlement};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let accepted = || Settlement::Record {
+            meaning: [1; 32],
+            skeleton: csc_payload::Skeleton::default(),
+            receipt: ("r".into(), jiff::civil::date(2026, 11, 24).at(2, 0, 0, 0)),
+            may_have_remains: false,
+        };
+        let not_taken = || Settlement::NotTaken { in_doubt: None };
+        for (first, second) in [
+            (accepted(), accepted()),
+            (not_taken(), not_taken()),
+            (accepted(), not_taken()),
+            (not_taken(), accepted()),
+        ] {
+            let journal = Journal::open(&path).unwrap().journal;
+            let child = "C1";
+            let depart = |ledger: &Ledger| {
+                let key = csc_staging::RowKey::remembered(1, None, [0; 32]);
+                let known = ledger.look_up(&[child]).unwrap();
+                let departure = Departure {
+                    key: &key,
+                    kind: crate::plan::FormKind::Full,
+                    text: "{}",
+                    again: false,
+                    child,
+                    revision: known.get(child).map(|held| held.revision),
+                    in_doubt: &csc_payload::Skeleton::default(),
+                };
+                let departed = ledger.depart("run", None, &[departure], &[]).unwrap();
+                (departed.batch.unwrap(), departed.revisions[0])
+            };
+            let [one, other] = [(); 2].map(|()| journal.ledger("https://a", "201"));
+            let (first_batch, first_revision) = depart(&one);
+            let (second_batch, second_revision) = depart(&other);
+            let settle = |ledger: &Ledger, batch, revision, settlement| {
+                let answered = Answered {
+                    answer: ACCEPTED,
+                    words: "",
+                    status: None,
+                    request_id: None,
+                    post: None,
+                };
+                let settled = Settled {
+                    batch,
+                    answered,
+                    settlements: vec![(child, revision, settlement)],
+                };
+                ledger.settle(&settled).unwrap();
+                ledger.look_up(&[child]).unwrap().remove(child)
+            };
+            let held = settle(&one, first_batch, first_revision, first).unwrap();
+            assert!(held.in_doubt.is_some(), "the other one is on its way");
+            let held = settle(&other, second_batch, second_revision, second).unwrap();
+            assert!(held.in_doubt.is_some(), "nobody knows which came last");
+            // One that is alone ends it.
+            let (batch, revision) = depart(&one);
+            let held = settle(&one, batch, revision, accepted()).unwrap();
+            assert!(held.in_doubt.is_none());
+        }
+    }
+
     #[test]
     fn a_ledger_of_an_earlier_version_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();

@@ -169,11 +169,12 @@ impl<'a> Delivery<'a> {
             }
             return Ok(());
         }
-        let settlements: Vec<(&str, Settlement)> = part
+        let settlements: Vec<(&str, Option<i64>, Settlement)> = part
             .iter()
             .map(|record| {
                 let in_doubt = record.in_doubt.clone();
-                (record.child.as_str(), Settlement::NotTaken { in_doubt })
+                let settlement = Settlement::NotTaken { in_doubt };
+                (record.child.as_str(), record.revision, settlement)
             })
             .collect();
         let mut answered = self.state.answered.as_event(REFUSED);
@@ -400,7 +401,7 @@ fn plan_anew(ledger: &Ledger, stale: Vec<Prepared>) -> Result<Vec<Prepared>, End
 pub(crate) fn accepted_settlements<'a>(
     part: &'a [Prepared],
     receipts: &[Receipt],
-) -> Vec<(&'a str, Settlement)> {
+) -> Vec<(&'a str, Option<i64>, Settlement)> {
     part.iter()
         .zip(receipts)
         .map(|(record, receipt)| {
@@ -414,7 +415,7 @@ pub(crate) fn accepted_settlements<'a>(
                 },
                 LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
             };
-            (record.child.as_str(), settlement)
+            (record.child.as_str(), record.revision, settlement)
         })
         .collect()
 }
