@@ -209,39 +209,42 @@ fn refusals() -> Vec<(&'static str, &'static str, String)> {
 fn whenever_the_disk_refuses_the_run_stops_and_the_next_one_loses_nothing() {
     let exits = Mutex::new(Vec::new());
     in_parallel(&refusals(), |(file, call, how)| {
-        let place = with_children(&["drop,every=3"]);
-        let path = place.folder.path().canonicalize().unwrap().join(file);
-        let options = [
-            "-P",
-            path.to_str().unwrap(),
-            "-e",
-            &format!("trace={call}"),
-            "-e",
-            how,
-        ];
-        let (first, calls) = traced(&place, &options);
-        let about = format!("{file} {how}: {}", first.both());
-        let struck = calls.iter().any(|call| call.contains("(INJECTED)"));
-        let expected: &[i32] = match *file {
-            _ if !struck => &[0],
-            // What SQLite copies into the file at the end may wait.
-            "state/journal.db-wal" => &[0, 6],
-            _ => &[0, 3],
-        };
-        assert!(expected.contains(&first.exit), "{about}");
-        let table = Table::Sqlite(&place);
-        nothing_is_marked_that_did_not_arrive(&place, &table, &about);
-        place.simulator.withdraw_orders();
-        let next = place.run(&LIVE);
-        let about = format!("{about}\n{}", next.both());
-        assert_eq!(next.exit, 0, "{about}");
-        assert_eq!(place.statuses(), format!("sent {CHILDREN}"), "{about}");
-        nothing_is_marked_that_did_not_arrive(&place, &table, &about);
-        what_arrived_twice_is_named(&place, &table);
-        if first.exit == 6 {
-            assert!(first.stderr.contains("CSC0617"), "{about}");
+        for together in [1, 3] {
+            let place = with_children(&["drop,every=3"]);
+            place.write_env(&format!("CONCURRENCY={together}"));
+            let path = place.folder.path().canonicalize().unwrap().join(file);
+            let options = [
+                "-P",
+                path.to_str().unwrap(),
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                how,
+            ];
+            let (first, calls) = traced(&place, &options);
+            let about = format!("{file} {how} {together}: {}", first.both());
+            let struck = calls.iter().any(|call| call.contains("(INJECTED)"));
+            let expected: &[i32] = match *file {
+                _ if !struck => &[0],
+                // What SQLite copies into the file at the end may wait.
+                "state/journal.db-wal" => &[0, 6],
+                _ => &[0, 3],
+            };
+            assert!(expected.contains(&first.exit), "{about}");
+            let table = Table::Sqlite(&place);
+            nothing_is_marked_that_did_not_arrive(&place, &table, &about);
+            place.simulator.withdraw_orders();
+            let next = place.run(&LIVE);
+            let about = format!("{about}\n{}", next.both());
+            assert_eq!(next.exit, 0, "{about}");
+            assert_eq!(place.statuses(), format!("sent {CHILDREN}"), "{about}");
+            nothing_is_marked_that_did_not_arrive(&place, &table, &about);
+            what_arrived_twice_is_named(&place, &table);
+            if first.exit == 6 {
+                assert!(first.stderr.contains("CSC0617"), "{about}");
+            }
+            exits.lock().unwrap().push(first.exit);
         }
-        exits.lock().unwrap().push(first.exit);
     });
     // The disk did refuse, under the journal and under the table.
     let exits = exits.into_inner().unwrap();
