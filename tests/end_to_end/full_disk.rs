@@ -118,16 +118,18 @@ fn bring_out_the_journal(disk: &SmallDisk<'_>) {
 
 #[test]
 fn a_disk_that_fills_under_the_journal_stops_the_run_before_the_next_post() {
-    for room in [40, 60, 90, 120, 160] {
+    let side_by_side = [1, 3].iter();
+    for (room, together) in side_by_side.flat_map(|n| [40, 60, 90, 120, 160].map(|room| (room, n)))
+    {
         let place = Place::new(0, &[]);
         enter_all(&place);
-        place.write_env("STATE_DIR=small/state");
+        place.write_env(&format!("STATE_DIR=small/state\nCONCURRENCY={together}"));
         let disk = SmallDisk::mount(&place, 8192);
         // The journal is made while there is room.
         assert_eq!(disk.run(&[&LIVE[..], &["--limit", "1"]].concat()).exit, 0);
         disk.fill_but(room);
         let stopped = disk.run(&LIVE);
-        assert_eq!(stopped.exit, 6, "{room}: {}", stopped.both());
+        assert_eq!(stopped.exit, 6, "{room} {together}: {}", stopped.both());
         for words in [
             "CSC0617",
             "small/state/journal.db",

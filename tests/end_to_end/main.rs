@@ -13,6 +13,7 @@ mod canary;
 mod check;
 #[cfg(target_os = "linux")]
 mod clock;
+mod damage;
 mod fakes;
 mod fault_matrix;
 mod faulty;
@@ -25,6 +26,8 @@ mod import;
 mod kerberos;
 mod kills;
 mod logs;
+#[cfg(target_os = "linux")]
+mod on_disk;
 mod outages;
 #[cfg(unix)]
 mod own_postgres;

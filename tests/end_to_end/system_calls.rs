@@ -6,8 +6,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::canary::COMMANDS;
-use crate::fault_matrix::in_parallel;
+use crate::canary::{COMMANDS, NO_FAULT, exit_of, prepared};
+use crate::fault_matrix::{Stage, in_parallel};
 use crate::place::{Place, Ran, interrupt, ran};
 use crate::postgres::{Schema, url};
 
@@ -28,6 +28,7 @@ fn traced(place: &Place, arguments: &[&str]) -> (Ran, Vec<String>) {
         .current_dir(place.folder.path())
         .env_clear()
         .env("HOME", place.folder.path())
+        .env("TMPDIR", place.file("tmp"))
         .env("PATH", "/usr/bin:/bin")
         .stdin(Stdio::null());
     let output = command
@@ -150,47 +151,102 @@ fn a_live_run_talks_to_the_two_endpoints_only() {
     }
 }
 
-#[test]
-fn a_run_starts_no_program_and_writes_to_its_own_files_only() {
-    let place = Place::new(3, &["status=503,times=1"]);
-    place.write_env("LOG_FILE=run.log");
+/// Whose names begin so is the program's own, or asked for by a command.
+const OWN: [&str; 8] = [
+    "children.db",
+    "state",
+    "run",
+    "reports",
+    "left.env",
+    "taken.env",
+    "demo",
+    "tmp/csc-sender",
+];
+
+/// The files that were written to, but for those.
+fn strange_files(place: &Place, trace: &[String]) -> Vec<String> {
     let folder = std::fs::canonicalize(place.folder.path()).unwrap();
-    let own = ["children.db", "state", "run"].map(|name| folder.join(name));
-    let is_own = |path: &str| {
-        own.iter().any(|own| {
-            Path::new(path).starts_with(own)
-                || path.starts_with(&format!("{}-", own.display()))
-                || path.starts_with(&format!("{}.", own.display()))
+    let quoted = regex::Regex::new(r#""([^"]*)""#).unwrap();
+    let writes = |line: &&String| {
+        ["O_WRONLY", "O_RDWR", "O_CREAT", " creat(", " mkdir"]
+            .iter()
+            .any(|how| line.contains(how))
+    };
+    let is_own = |path: &Path| {
+        let path = folder.join(path);
+        OWN.iter().any(|own| {
+            let own = folder.join(own).display().to_string();
+            path.display().to_string().starts_with(&own)
         })
     };
-    let quoted = regex::Regex::new(r#""([^"]*)""#).unwrap();
-    for arguments in [&["send", "--live", "--yes", "-vv"][..], &["validate"]] {
-        let (ran, trace) = traced(&place, arguments);
-        assert_eq!(ran.exit, 0, "{}", ran.both());
-        assert_eq!(calls(&trace, "execve").len(), 1, "the program itself");
-        assert_starts_nothing(&trace);
-        for line in &trace {
-            let writes = ["O_WRONLY", "O_RDWR", "O_CREAT", " creat(", " mkdir"]
-                .iter()
-                .any(|how| line.contains(how));
-            let path = quoted.captures(line).map(|found| found[1].to_string());
-            if let (true, Some(path)) = (writes, path) {
-                assert!(is_own(&path), "{arguments:?} writes to {path}: {line}");
-            }
-        }
-    }
+    trace
+        .iter()
+        .filter(writes)
+        .filter_map(|line| Some(quoted.captures(line)?[1].to_string()))
+        .filter(|path| !is_own(Path::new(path)))
+        .collect()
 }
 
-/// So no child's `cmdline` or `environ` can hold anything: there is no child.
+/// So no child's `cmdline` or `environ` can hold anything, since there is no child; and no
+/// temporary file, since there is none.
 #[test]
-fn no_command_starts_another_program() {
+fn no_command_starts_another_program_or_writes_to_any_file_but_its_own() {
     in_parallel(COMMANDS, |command| {
-        let place = Place::new(3, &[]);
-        std::fs::create_dir(place.file("tmp")).unwrap();
-        let (_, trace) = traced(&place, command);
-        assert_eq!(calls(&trace, "execve").len(), 1, "{command:?}: itself");
-        assert_starts_nothing(&trace);
+        let stage = Stage::of(NO_FAULT);
+        let (place, _) = prepared(command, &stage, "");
+        for verbosity in ["-v", "-vv"] {
+            let (ran, trace) = traced(&place, &[*command, &[verbosity]].concat());
+            let about = format!("{command:?} {verbosity}: {}", ran.both());
+            let expected = match (verbosity, command[0]) {
+                ("-vv", "demo") => 2, // its folder is there
+                _ => exit_of(command),
+            };
+            assert_eq!(ran.exit, expected, "{about}");
+            assert_eq!(calls(&trace, "execve").len(), 1, "itself: {about}");
+            assert_starts_nothing(&trace);
+            assert_eq!(strange_files(&place, &trace), [""; 0], "{about}");
+        }
     });
+}
+
+#[test]
+fn a_run_that_meets_a_fault_starts_no_program_and_writes_to_its_own_files_only() {
+    let place = Place::new(3, &["status=503,times=1"]);
+    place.write_env("LOG_FILE=run.log");
+    let (ran, trace) = traced(&place, &["send", "--live", "--yes", "-vv"]);
+    assert_eq!(ran.exit, 0, "{}", ran.both());
+    assert_eq!(calls(&trace, "execve").len(), 1, "the program itself");
+    assert_starts_nothing(&trace);
+    assert_eq!(strange_files(&place, &trace), [""; 0]);
+}
+
+/// Those that `COMMANDS` leaves out: their secrets and what they are sent stay in them too.
+#[test]
+fn what_keeps_a_secret_or_serves_a_receiver_starts_no_program_either() {
+    let place = Place::new(1, &[]);
+    let strace = "strace -f -qq -e trace=execve,execveat,fork,vfork,clone,clone3";
+    let text = format!(
+        r#"
+        echo "$THE_KEY" | {strace} -o set.txt "$CSC" secret set SUPPLIER_KEY
+        {strace} -o delete.txt "$CSC" secret delete SUPPLIER_KEY
+        {strace} -o serve.txt "$CSC" simulator --port 0 >served.out &
+        until grep "listens on" served.out; do sleep 0.05; done
+        read process _ <serve.txt
+        kill -INT $process
+        wait
+        "#
+    );
+    let ran = crate::secrets::run(&place, &text);
+    assert_eq!(ran.exit, 0, "{}", ran.both());
+    for told in ["Kept SUPPLIER_KEY", "Deleted SUPPLIER_KEY", "listens on"] {
+        assert!(ran.stdout.contains(told), "{told}: {}", ran.both());
+    }
+    for file in ["set.txt", "delete.txt", "serve.txt"] {
+        let trace = std::fs::read_to_string(place.file(file)).unwrap();
+        let trace: Vec<String> = trace.lines().map(str::to_string).collect();
+        assert_eq!(calls(&trace, "execve").len(), 1, "{file}: {trace:?}");
+        assert_starts_nothing(&trace);
+    }
 }
 
 fn assert_starts_nothing(trace: &[String]) {

@@ -101,6 +101,33 @@ fn of_two_runs_that_begin_together_one_works_on_postgresql() {
     });
 }
 
+/// A lock that goes by the file's name is no lock where the file has two.
+#[cfg(unix)]
+#[test]
+fn a_table_is_the_same_one_whichever_way_leads_to_it() {
+    let place = Place::new(10, &[]);
+    let gate = Gate::to(place.running.address());
+    place.write_env(&through(&gate));
+    std::os::unix::fs::symlink("children.db", place.file("link.db")).unwrap();
+    gate.hold();
+    let run = Watched::start(&place, &["send", "--live", "--yes"]);
+    let lock = place.file(&format!("children.db.{}.lock", crate::place::TABLE));
+    until(
+        || std::fs::read(&lock).is_ok_and(|holder| !holder.is_empty()),
+        "the run to have the table",
+    );
+    place.write_env(&format!(
+        "{}DB_CONNECTION_STRING=sqlite:link.db",
+        through(&gate)
+    ));
+    let other = place.run(&["send", "--live", "--yes"]);
+    assert_eq!(other.exit, 5, "{}", other.both());
+    gate.open();
+    let ran = run.wait();
+    assert_eq!(ran.exit, 0, "{}", ran.both());
+    assert_eq!(place.simulator.counts().posts, 1);
+}
+
 /// On the server that `CSC_TEST_MSSQL` names, as in `sql_server.rs`.
 #[test]
 fn of_two_runs_that_begin_together_one_works_on_sql_server() {

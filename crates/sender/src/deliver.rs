@@ -1,6 +1,7 @@
 //! One batch to its end: posted, tried again where that helps, taken apart where one
 //! record would cost the others, recorded.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use csc_message::Message;
@@ -208,26 +209,36 @@ impl<'a> Delivery<'a> {
         part: Vec<Prepared>,
         receipts: Vec<Receipt>,
     ) -> Result<(), End> {
-        self.settle_accepted().await?;
+        let batch = self.state.batch;
+        let answered = std::mem::take(&mut self.state.answered);
+        let settled = self.settle_accepted().await;
+        // Also where what was accepted before could not be recorded: this one was accepted
+        // all the same, and the end of the run writes it down.
         self.state.accepted = Some(Accepted {
-            batch: self.state.batch,
+            batch,
             part,
             receipts,
-            answered: std::mem::take(&mut self.state.answered),
+            answered,
         });
-        Ok(())
+        settled
+    }
+
+    /// The receiver does accept something.
+    pub(crate) fn note_success(&mut self) {
+        self.state.unexplained_batches = 0;
+        self.state.unexplained_records = 0;
     }
 
     /// Stops a run in which batch after batch is refused for no reason of its own,
     /// instead of marking the whole table.
     fn judge(&mut self, accepted: bool, unexplained: bool, records: usize) -> Result<(), End> {
-        let state = &mut self.state;
         if accepted {
-            (state.unexplained_batches, state.unexplained_records) = (0, 0);
+            self.note_success();
         } else if unexplained {
-            state.unexplained_batches += 1;
-            state.unexplained_records += records;
+            self.state.unexplained_batches += 1;
+            self.state.unexplained_records += records;
         }
+        let state = &self.state;
         let (batches, records) = (state.unexplained_batches, state.unexplained_records);
         if batches < UNEXPLAINED_BATCHES || records < UNEXPLAINED_RECORDS {
             return Ok(());
@@ -268,6 +279,10 @@ impl<'a> Delivery<'a> {
             return Ok(());
         }
         let (mut purges, _) = self.depart(purges).await?;
+        if purges.is_empty() {
+            // Each of the children has gone on since this was planned.
+            return Ok(());
+        }
         let (posted, in_doubt) = self.post(&purges, None).await;
         match posted {
             Ok(Posted::Accepted(receipts)) => {
@@ -275,8 +290,10 @@ impl<'a> Delivery<'a> {
                 self.settle_purges(&purges, &receipts)?;
                 // The table is not told of it: the records follow.
                 self.state.recorded.extend(self.state.batch);
+                let purged: HashSet<&str> = purges.iter().map(|p| p.child.as_str()).collect();
                 for record in batch.iter_mut() {
-                    if record.purge_first.take().is_some() {
+                    if purged.contains(record.child.as_str()) {
+                        record.purge_first = None;
                         record.may_leave_remains = false;
                     }
                 }

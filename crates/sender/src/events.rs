@@ -381,21 +381,34 @@ pub(crate) fn note_recorded(
     Ok(())
 }
 
-/// The batches from this place to this endpoint whose receipts may not be in the table.
+/// A batch whose receipts may not be in its table.
+pub(crate) struct UnrecordedBatch {
+    pub(crate) number: i64,
+    /// Whether its place is called as this run's.
+    pub(crate) is_from_here: bool,
+}
+
+/// The batches to this endpoint whose receipts may not be in the table. Those from a place
+/// of another name are among them: the same table may be called otherwise now.
 pub(crate) fn unrecorded_batches(
     connection: &Connection,
     place: &str,
     endpoint: &str,
     la_code: &str,
-) -> rusqlite::Result<Vec<i64>> {
+) -> rusqlite::Result<Vec<UnrecordedBatch>> {
     connection
         .prepare_cached(
-            "SELECT b.batch_id FROM batch AS b JOIN run AS r ON r.run_id = b.run_id
+            "SELECT b.batch_id, r.place = ?1 FROM batch AS b JOIN run AS r ON r.run_id = b.run_id
              WHERE b.answer = 'accepted' AND b.recorded_at IS NULL
-               AND r.place = ?1 AND r.endpoint = ?2 AND r.la_code = ?3
+               AND r.endpoint = ?2 AND r.la_code = ?3
              ORDER BY b.batch_id",
         )?
-        .query_map((place, endpoint, la_code), |row| row.get(0))?
+        .query_map((place, endpoint, la_code), |row| {
+            Ok(UnrecordedBatch {
+                number: row.get(0)?,
+                is_from_here: row.get(1)?,
+            })
+        })?
         .collect()
 }
 
@@ -438,18 +451,6 @@ pub(crate) fn open_runs(connection: &Connection, place: &str) -> rusqlite::Resul
         ))?
         .query_map([place], run_entry)?
         .collect()
-}
-
-/// Whether the run before has not ended properly.
-pub(crate) fn was_cut_short(connection: &Connection) -> rusqlite::Result<bool> {
-    connection
-        .query_row(
-            "SELECT ended_at IS NULL FROM run ORDER BY rowid DESC LIMIT 1",
-            [],
-            |row| row.get(0),
-        )
-        .optional()
-        .map(|cut| cut.unwrap_or(false))
 }
 
 /// Removes the events of runs that began more than so many days ago, but none of a batch

@@ -87,15 +87,14 @@ impl Journal {
                  )",
             )?;
             making.commit()?;
-            // A look at the whole file takes a while, so only after a run that was cut short.
-            if events::was_cut_short(&connection)? {
-                let found: String =
-                    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-                if found != "ok" {
-                    return Err(damaged(found));
-                }
+            // Damage in a page that is not needed yet would end every run at the same place,
+            // or pass for something that is not known. Two years' events take a second or two.
+            let found: String =
+                connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            match found.as_str() {
+                "ok" => Ok(connection),
+                _ => Err(damaged(found)),
             }
-            Ok(connection)
         };
         let create = || {
             create_for_owner(path).map_err(|e| match e.kind() {
@@ -197,7 +196,11 @@ impl Journal {
                 217,
                 format!("Cannot read the journal {}", path.display()),
                 error.to_string(),
-                "let this account read it and its folder, or name another with JOURNAL",
+                if is_damage(&error) {
+                    SET_ASIDE_NEXT
+                } else {
+                    "let this account read it and its folder, or name another with JOURNAL"
+                },
             )
         })?;
         Ok(Some(Journal {
@@ -279,9 +282,17 @@ pub(crate) fn refused(path: &Path, error: &rusqlite::Error) -> Message {
         202,
         format!("Cannot use the journal {}", path.display()),
         error.to_string(),
-        "close whatever else has the file open and make room on the disk, then start again",
+        if is_damage(error) {
+            SET_ASIDE_NEXT
+        } else {
+            "close whatever else has the file open and make room on the disk, then start again"
+        },
     )
 }
+
+/// What to do about damage that somebody meets who does not open the journal to send.
+const SET_ASIDE_NEXT: &str = "start a live run: it keeps the damaged file under another name and \
+                              begins a new one; look at the disk's health";
 
 /// Whether there is no room for what is to be written: the disk is full, or so is what this
 /// account may use of it, which the system says in another way.
@@ -508,6 +519,73 @@ mod tests {
         });
         for departed in departed.into_iter().flatten() {
             assert_eq!(departed.unwrap(), [Some(1)]);
+        }
+    }
+
+    /// Two tables may hold the same child; a lock keeps runs apart on one table only.
+    #[test]
+    fn what_one_run_was_told_does_not_end_the_doubt_that_another_one_began() {
+        use crate::events::{ACCEPTED, Answered};
+        use crate::ledger::{Departure, Settled, Settlement};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let accepted = || Settlement::Record {
+            meaning: [1; 32],
+            skeleton: csc_payload::Skeleton::default(),
+            receipt: ("r".into(), jiff::civil::date(2026, 11, 24).at(2, 0, 0, 0)),
+            may_have_remains: false,
+        };
+        let not_taken = || Settlement::NotTaken { in_doubt: None };
+        for (first, second) in [
+            (accepted(), accepted()),
+            (not_taken(), not_taken()),
+            (accepted(), not_taken()),
+            (not_taken(), accepted()),
+        ] {
+            let journal = Journal::open(&path).unwrap().journal;
+            let child = "C1";
+            let depart = |ledger: &Ledger| {
+                let key = csc_staging::RowKey::remembered(1, None, [0; 32]);
+                let known = ledger.look_up(&[child]).unwrap();
+                let departure = Departure {
+                    key: &key,
+                    kind: crate::plan::FormKind::Full,
+                    text: "{}",
+                    again: false,
+                    child,
+                    revision: known.get(child).map(|held| held.revision),
+                    in_doubt: &csc_payload::Skeleton::default(),
+                };
+                let departed = ledger.depart("run", None, &[departure], &[]).unwrap();
+                (departed.batch.unwrap(), departed.revisions[0])
+            };
+            let [one, other] = [(); 2].map(|()| journal.ledger("https://a", "201"));
+            let (first_batch, first_revision) = depart(&one);
+            let (second_batch, second_revision) = depart(&other);
+            let settle = |ledger: &Ledger, batch, revision, settlement| {
+                let answered = Answered {
+                    answer: ACCEPTED,
+                    words: "",
+                    status: None,
+                    request_id: None,
+                    post: None,
+                };
+                let settled = Settled {
+                    batch,
+                    answered,
+                    settlements: vec![(child, revision, settlement)],
+                };
+                ledger.settle(&settled).unwrap();
+                ledger.look_up(&[child]).unwrap().remove(child)
+            };
+            let held = settle(&one, first_batch, first_revision, first).unwrap();
+            assert!(held.in_doubt.is_some(), "the other one is on its way");
+            let held = settle(&other, second_batch, second_revision, second).unwrap();
+            assert!(held.in_doubt.is_some(), "nobody knows which came last");
+            // One that is alone ends it.
+            let (batch, revision) = depart(&one);
+            let held = settle(&one, batch, revision, accepted()).unwrap();
+            assert!(held.in_doubt.is_none());
         }
     }
 

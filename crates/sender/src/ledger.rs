@@ -19,7 +19,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::RunOptions;
-use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded};
+use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded, UnrecordedBatch};
 use crate::journal::refused;
 use crate::plan::{FormKind, Payloads};
 use crate::run_record::has_column;
@@ -82,8 +82,10 @@ pub(crate) struct Settled<'a> {
     /// Its number in the journal.
     pub(crate) batch: i64,
     pub(crate) answered: Answered<'a>,
-    /// What that means for each of its children, in the order of its records.
-    pub(crate) settlements: Vec<(&'a str, Settlement)>,
+    /// What that means for each of its children, in the order of its records, with the
+    /// revision under which each departed. Where the ledger has moved on from that, another
+    /// run has something of the child's on its way: what is in doubt stays so.
+    pub(crate) settlements: Vec<(&'a str, Option<i64>, Settlement)>,
 }
 
 /// What came of a departure.
@@ -301,7 +303,7 @@ impl Ledger {
         events::answer(transaction, batch, answered)?;
         let receipts = settlements
             .iter()
-            .filter_map(|(_, settlement)| match settlement {
+            .filter_map(|(_, _, settlement)| match settlement {
                 Settlement::Record { receipt, .. } | Settlement::Purged { receipt } => {
                     Some((receipt.0.as_str(), receipt.1))
                 }
@@ -310,7 +312,7 @@ impl Ledger {
         events::receipts(transaction, batch, receipts)?;
         // Nothing is settled that has not departed.
         let account = self.account(transaction)?.unwrap_or(NO_ACCOUNT);
-        for (child, settlement) in settlements {
+        for (child, departed, settlement) in settlements {
             match settlement {
                 Settlement::Record {
                     meaning,
@@ -319,7 +321,8 @@ impl Ledger {
                     may_have_remains,
                 } => transaction
                     .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                        "UPDATE held_child SET revision = revision + 1,
+                             in_doubt = CASE WHEN revision = ?8 THEN NULL ELSE in_doubt END,
                              meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7
                          WHERE account_id = ?1 AND la_child_id = ?2",
                     )?
@@ -331,33 +334,41 @@ impl Ledger {
                         receipt,
                         at.to_string(),
                         may_have_remains,
+                        departed,
                     ))?,
                 Settlement::Purged {
                     receipt: (receipt, at),
                 } => transaction
                     .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+                        "UPDATE held_child SET revision = revision + 1,
+                             in_doubt = CASE WHEN revision = ?5 THEN NULL ELSE in_doubt END,
                              meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4,
                              remains = 0
                          WHERE account_id = ?1 AND la_child_id = ?2",
                     )?
-                    .execute((account, child, receipt, at.to_string()))?,
+                    .execute((account, child, receipt, at.to_string(), departed))?,
                 Settlement::NotTaken { in_doubt } => transaction
                     .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1, in_doubt = ?3
+                        "UPDATE held_child SET revision = revision + 1,
+                             in_doubt = CASE WHEN revision = ?4 THEN ?3 ELSE in_doubt END
                          WHERE account_id = ?1 AND la_child_id = ?2",
                     )?
-                    .execute((account, child, in_doubt.as_ref().map(kept)))?,
+                    .execute((
+                        account,
+                        child,
+                        in_doubt.as_ref().map(kept),
+                        departed,
+                    ))?,
             };
         }
         // A child of which nothing was ever acknowledged, and nothing is in doubt any
         // more, is not known again.
-        for (child, settlement) in settlements {
+        for (child, _, settlement) in settlements {
             if let Settlement::NotTaken { in_doubt: None } = settlement {
                 transaction
                     .prepare_cached(
                         "DELETE FROM held_child WHERE account_id = ?1 AND la_child_id = ?2
-                             AND meaning IS NULL AND receipt IS NULL",
+                             AND meaning IS NULL AND receipt IS NULL AND in_doubt IS NULL",
                     )?
                     .execute((account, child))?;
             }
@@ -413,8 +424,8 @@ impl Ledger {
         self.with(|connection| events::answer(connection, batch, answered))
     }
 
-    /// The batches from this place whose receipts may not be in the table.
-    pub(crate) fn unrecorded_batches(&self, place: &str) -> Result<Vec<i64>, Message> {
+    /// The batches whose receipts may not be in the table.
+    pub(crate) fn unrecorded_batches(&self, place: &str) -> Result<Vec<UnrecordedBatch>, Message> {
         self.with(|connection| {
             events::unrecorded_batches(connection, place, &self.endpoint, &self.la_code)
         })

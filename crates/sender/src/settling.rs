@@ -108,17 +108,6 @@ impl<'a> Delivery<'a> {
                 None => stale.push(record),
             }
         }
-        if !stale.is_empty() {
-            let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
-            let known = ledger.look_up(&children)?;
-            stale = stale
-                .into_iter()
-                .map(|record| {
-                    let held = known.get(&record.child);
-                    plan_again(record, held)
-                })
-                .collect();
-        }
         self.state.turn_to(batch);
         self.state.recorded.clear();
         // What came before is in the table, or nothing is posted once it takes no more.
@@ -126,10 +115,13 @@ impl<'a> Delivery<'a> {
             Some(accepted) => self.record_accepted(accepted).await,
             None => self.finish_recording().await,
         };
-        if let Err(end) = told {
-            self.settle_not_accepted(&mut going, false)?;
-            return Err(end);
-        }
+        let stale = match told.and_then(|()| plan_anew(ledger, stale)) {
+            Ok(stale) => stale,
+            Err(end) => {
+                self.settle_not_accepted(&mut going, false)?;
+                return Err(end);
+            }
+        };
         for record in going.iter().filter(|record| record.goes_again()) {
             tracing::warn!(
                 row = record.key.id(),
@@ -177,11 +169,12 @@ impl<'a> Delivery<'a> {
             }
             return Ok(());
         }
-        let settlements: Vec<(&str, Settlement)> = part
+        let settlements: Vec<(&str, Option<i64>, Settlement)> = part
             .iter()
             .map(|record| {
                 let in_doubt = record.in_doubt.clone();
-                (record.child.as_str(), Settlement::NotTaken { in_doubt })
+                let settlement = Settlement::NotTaken { in_doubt };
+                (record.child.as_str(), record.revision, settlement)
             })
             .collect();
         let mut answered = self.state.answered.as_event(REFUSED);
@@ -310,8 +303,9 @@ impl<'a> Delivery<'a> {
             return Ok(());
         };
         for batch in ledger.unrecorded_batches(&self.store.place())? {
-            let mut outcomes = Vec::new();
-            for row in ledger.unrecorded_rows(batch)? {
+            let rows = ledger.unrecorded_rows(batch.number)?;
+            let (all, mut outcomes) = (rows.len(), Vec::new());
+            for row in rows {
                 let Unrecorded {
                     key,
                     is_purge,
@@ -331,19 +325,23 @@ impl<'a> Delivery<'a> {
                     outcomes.push(Outcome { key, result });
                 }
             }
-            // A row that changed since keeps what it has now: that is another payload.
+            // A row that changed since keeps what it has now: that is another payload. One
+            // that is as it was sent was sent, whatever its table is called.
             let recorded = match outcomes.is_empty() {
                 true => Vec::new(),
                 false => self.store.record(&outcomes).await.map_err(Message::from)?,
             };
-            for id in recorded {
+            for id in &recorded {
                 tracing::info!(
                     row = id,
                     "recorded from the journal: an earlier run sent it"
                 );
-                self.report.caught_up.add(id);
+                self.report.caught_up.add(*id);
             }
-            ledger.note_recorded(&self.options.run_id, batch)?;
+            // The other table may still have to be told.
+            if batch.is_from_here || recorded.len() == all {
+                ledger.note_recorded(&self.options.run_id, batch.number)?;
+            }
         }
         Ok(())
     }
@@ -385,11 +383,25 @@ impl Accepted {
     }
 }
 
+/// Plans records by what the ledger holds now.
+fn plan_anew(ledger: &Ledger, stale: Vec<Prepared>) -> Result<Vec<Prepared>, End> {
+    if stale.is_empty() {
+        return Ok(stale);
+    }
+    let children: Vec<&str> = stale.iter().map(|r| r.child.as_str()).collect();
+    let known = ledger.look_up(&children)?;
+    let anew = stale.into_iter().map(|record| {
+        let held = known.get(&record.child);
+        plan_again(record, held)
+    });
+    Ok(anew.collect())
+}
+
 /// What the receiver holds now that it has taken these.
 pub(crate) fn accepted_settlements<'a>(
     part: &'a [Prepared],
     receipts: &[Receipt],
-) -> Vec<(&'a str, Settlement)> {
+) -> Vec<(&'a str, Option<i64>, Settlement)> {
     part.iter()
         .zip(receipts)
         .map(|(record, receipt)| {
@@ -403,7 +415,7 @@ pub(crate) fn accepted_settlements<'a>(
                 },
                 LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
             };
-            (record.child.as_str(), settlement)
+            (record.child.as_str(), record.revision, settlement)
         })
         .collect()
 }

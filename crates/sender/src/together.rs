@@ -1,7 +1,8 @@
 //! Several batches posted at the same time, for receivers that allow it (CONCURRENCY).
 //!
-//! Each has its own departure in the journal before any of them is posted. What comes
-//! back is worked off in order; whatever needs more than its first post is posted alone.
+//! Each has its own departure in the journal before any of them is posted. What was
+//! accepted is in the journal before anything else is waited for. The rest is worked off
+//! in order; whatever needs more than its first post is posted alone.
 
 use csc_receiver::{Answer, Submitted};
 use futures_util::future::join_all;
@@ -57,11 +58,30 @@ impl Delivery<'_> {
         }
         let answers = self.post_side_by_side(&lanes).await;
         let mut end = Ok(());
-        for (lane, answer) in lanes.into_iter().zip(answers) {
+        let mut others = Vec::new();
+        for (mut lane, answer) in lanes.into_iter().zip(answers) {
+            match answer {
+                Some(Ok(answer)) if matches!(answer.submitted, Submitted::Accepted(_)) => {
+                    self.state.turn_to(lane.number);
+                    let part = std::mem::take(&mut lane.part);
+                    end = end.and(self.settle_lane(part, Ok(answer)).await);
+                    self.note_success();
+                    if !lane.stale.is_empty() {
+                        others.push((lane, None));
+                    }
+                }
+                answer => others.push((lane, answer)),
+            }
+        }
+        if !others.is_empty() {
+            // They may have to wait for long.
+            end = end.and(self.settle_accepted().await);
+        }
+        for (lane, answer) in others {
             self.state.turn_to(lane.number);
             let done = match answer {
                 Some(answer) if end.is_ok() => self.conclude(lane, answer).await,
-                Some(answer) => self.settle_lane(lane, answer).await,
+                Some(answer) => self.settle_lane(lane.part, answer).await,
                 None if lane.part.is_empty() => match end {
                     Ok(()) => self.deliver(lane.stale).await,
                     Err(_) => Ok(()),
@@ -107,10 +127,13 @@ impl Delivery<'_> {
             .await
     }
 
-    /// The run ends for another lane's sake: what came of this one is written down, and
-    /// nothing is posted again.
-    async fn settle_lane(&mut self, lane: Lane, answer: FirstAnswer) -> Result<(), End> {
-        let mut part = lane.part;
+    /// Nothing of this lane is posted again, since it was accepted, or since the run ends
+    /// for another lane's sake: what came of it is written down.
+    async fn settle_lane(
+        &mut self,
+        mut part: Vec<Prepared>,
+        answer: FirstAnswer,
+    ) -> Result<(), End> {
         let Ok(answer) = answer else {
             return self.settle_not_accepted(&mut part, false);
         };

@@ -211,6 +211,33 @@ async fn a_resync_comes_in_time_after_the_run_that_advised_it() {
 }
 
 #[tokio::test]
+async fn a_resync_of_two_rows_of_one_la_child_id_purges_once_and_posts_nothing_empty() {
+    for batch_size in [1, 10] {
+        let mut bench = bench(&[]).await;
+        stage(&bench, &record(Some("M"), "ab"));
+        assert_eq!(bench.run().await.accepted, 1);
+        std::fs::remove_dir_all(bench.folder.path().join("state")).unwrap();
+        stage(&bench, &record(Some("M"), "b"));
+        let other = record(Some("F"), "d");
+        bench.execute(&format!(
+            "INSERT INTO {{t}} (person_id, json_payload, api_response)
+             VALUES ('another', '{other}', '6f9619ff-8b86-d011-b42d-00c04fc964ff')"
+        ));
+        bench.options.resync = true;
+        bench.options.batch_size = batch_size;
+        let report = bench.run().await;
+        assert_eq!((report.accepted, report.resynced), (2, 1), "{report:?}");
+        let counts = bench.simulator.counts();
+        assert_eq!(
+            (counts.purged, counts.refused_batches),
+            (1, 0),
+            "{counts:?}"
+        );
+        assert_eq!(counts.posts, 4, "one before the resync: {counts:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_somebody_else_sent_in_between_makes_the_baseline_unknown() {
     let bench = bench(&[]).await;
     stage(&bench, &record(Some("M"), "ab"));

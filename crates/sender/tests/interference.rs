@@ -11,6 +11,7 @@
 
 mod place;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,6 +25,7 @@ use csc_staging::{
     RowSource, Selection, StagedRow, StagingStore, StoreError, Stretch, SubmissionStatus,
     Superseded, TableShape, TableSummary, connect,
 };
+use futures_util::FutureExt;
 use place::{Bench, Told};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -177,12 +179,14 @@ impl Table {
 struct Meddler {
     table: Arc<Table>,
     rng: Mutex<ChaCha8Rng>,
+    /// How many changes it makes at one moment, at most.
+    changes: u32,
 }
 
 impl Meddler {
     async fn meddle(&self) {
         let mut rng = self.rng.lock().await;
-        for _ in 0..rng.random_range(0..3) {
+        for _ in 0..rng.random_range(0..=self.changes) {
             let id = rng.random_range(1..=14);
             let version = rng.random_range(0..1_000_000);
             let sql = self.table.meddling(rng.random_range(0..7), id, version);
@@ -195,8 +199,10 @@ impl Meddler {
 struct Meddled {
     store: Arc<dyn StagingStore>,
     meddler: Meddler,
-    /// How many pages are read until the program meets a fault of its own.
+    /// How many pages are read, and how many batches recorded, until the program meets a
+    /// fault of its own.
     pages: AtomicU32,
+    records: AtomicU32,
 }
 
 #[async_trait]
@@ -260,6 +266,8 @@ impl StagingStore for Meddled {
     }
 
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
+        let records = self.records.fetch_sub(1, Ordering::SeqCst);
+        assert!(records > 0, "a fault on purpose");
         self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
         self.meddler.meddle().await;
@@ -322,6 +330,11 @@ async fn bench(payloads: Payloads) -> Bench {
     bench.options.batch_size = 4;
     bench.options.payloads = payloads;
     bench.options.allow_purges = Some(1000);
+    // One batch after the other, and side by side.
+    bench.options.concurrency = match payloads {
+        Payloads::Full { .. } => 3,
+        Payloads::Deltas => 1,
+    };
     bench
 }
 
@@ -334,8 +347,10 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             meddler: Meddler {
                 table: Arc::clone(&table),
                 rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed * 10_000 + n)),
+                changes: 2,
             },
             pages: AtomicU32::new(u32::MAX),
+            records: AtomicU32::new(u32::MAX),
         };
         let run = Run {
             store: Arc::new(meddled),
@@ -408,8 +423,10 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
         meddler: Meddler {
             table: Arc::clone(&table),
             rng: Mutex::new(ChaCha8Rng::seed_from_u64(5)),
+            changes: 2,
         },
         pages: AtomicU32::new(1),
+        records: AtomicU32::new(u32::MAX),
     };
     let run = Run {
         store: Arc::new(broken),
@@ -427,4 +444,49 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
     assert!(next.ended_by.is_none(), "{next:?}");
     assert_eq!(next.left(), 0, "{next:?}");
     what_is_marked_has_arrived(&bench, &table, "at the end").await;
+}
+
+/// The program ends there (`panics.rs` of the cli), so this is what the next run finds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_records() {
+    for batches_before in 0..3 {
+        let bench = Bench::new(60, &[]).await;
+        let table = Arc::new(Table::in_sqlite(&bench));
+        let broken = Meddled {
+            store: table.store().await,
+            meddler: Meddler {
+                table: Arc::clone(&table),
+                rng: Mutex::new(ChaCha8Rng::seed_from_u64(6)),
+                // Whatever arrives twice was posted twice.
+                changes: 0,
+            },
+            pages: AtomicU32::new(u32::MAX),
+            records: AtomicU32::new(batches_before),
+        };
+        let run = Run {
+            store: Arc::new(broken),
+            ..bench.a_run().await
+        };
+        let client = bench.client();
+        let (_stopper, stop) = Stop::new();
+        let mut told = Told::default();
+        let ended = AssertUnwindSafe(run.send(&client, stop, &mut told)).catch_unwind();
+        assert!(ended.await.is_err(), "it ends as it did");
+        drop(run);
+        let accepted = bench.simulator.counts().accepted_records;
+        let written = bench.journal_receipts() as u64;
+        // The batch that could not be recorded, and perhaps those before it, in the table.
+        assert!(written > u64::from(batches_before) * 10, "{written}");
+        let next = bench.run().await;
+        assert!(next.ended_by.is_none(), "{next:?}");
+        assert_eq!(next.left(), 0, "{next:?}");
+        let in_the_table = u64::from(batches_before) * 10;
+        assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
+        // What was on its way, or about to be, has no receipt in the journal: it goes again,
+        // and is named.
+        let twice = bench.simulator.counts().accepted_records - 60;
+        assert_eq!(twice, accepted - written, "{next:?}");
+        assert!((twice..=10).contains(&next.sent_again.count), "{next:?}");
+        what_is_marked_has_arrived(&bench, &table, "at the end").await;
+    }
 }

@@ -522,6 +522,47 @@ mod recording {
     }
 
     #[tokio::test]
+    async fn what_was_accepted_is_recorded_also_where_the_table_is_called_otherwise_since() {
+        let bench = Bench::new(25, &[]).await;
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} WHEN NEW.id = 15
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        );
+        let first = bench.run().await;
+        let (unrecorded, held) = (
+            first.unrecorded.count,
+            bench.simulator.counts().accepted_records,
+        );
+        bench.execute("DROP TRIGGER full");
+        // The same file under another name; another table's rows are not taken for these.
+        let other = Bench::new(25, &[]).await;
+        other.execute("UPDATE {t} SET json_payload = '{\"la_child_id\":\"X' || id || '\"}'");
+        std::fs::create_dir(other.folder.path().join("state")).unwrap();
+        for name in ["journal.db", "journal.db-wal"] {
+            let name = std::path::Path::new("state").join(name);
+            if bench.folder.path().join(&name).exists() {
+                std::fs::copy(
+                    bench.folder.path().join(&name),
+                    other.folder.path().join(&name),
+                )
+                .unwrap();
+            }
+        }
+        let elsewhere = other.run().await;
+        assert_eq!((elsewhere.caught_up.count, elsewhere.accepted), (0, 25));
+        std::fs::copy(
+            bench.folder.path().join("children.db"),
+            other.folder.path().join("children.db"),
+        )
+        .unwrap();
+        let next = other.run().await;
+        assert_eq!(next.caught_up.count, unrecorded, "{next:?}");
+        assert_eq!((next.accepted, next.sent_again.count), (25 - held, 0));
+        assert_eq!(other.statuses(), counts(&[("sent", 25)]));
+        assert_eq!(other.run().await.caught_up.count, 0, "once is enough");
+    }
+
+    #[tokio::test]
     async fn a_purge_that_was_accepted_and_not_recorded_is_recorded_first_too() {
         let bench = Bench::new(5, &[]).await;
         bench.run().await;
@@ -622,5 +663,57 @@ mod together {
         assert_eq!(bench.statuses()["sent"], accepted);
         assert_eq!(bench.run().await.sent_again.count, 0);
         assert_eq!(bench.simulator.counts().accepted_records, 40);
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_beside_a_batch_that_the_table_does_not_take_is_not_sent_again() {
+        let bench = side_by_side(40, &[]).await;
+        bench.execute(
+            "CREATE TRIGGER full BEFORE UPDATE ON {t} WHEN NEW.id = 5
+             BEGIN SELECT RAISE(ABORT, 'the disk is full'); END",
+        );
+        let first = bench.run().await;
+        assert_eq!(first.ended_by.as_ref().unwrap().code(), 303);
+        let held = bench.simulator.counts().accepted_records;
+        assert!(held >= 20, "{held} records were accepted side by side");
+        assert_eq!(first.accepted + first.unrecorded.count, held, "{first:?}");
+        bench.execute("DROP TRIGGER full");
+        let second = bench.run().await;
+        assert_eq!(
+            (second.caught_up.count, second.sent_again.count),
+            (first.unrecorded.count, 0),
+            "{second:?}"
+        );
+        assert_eq!(bench.simulator.counts().accepted_records, 40);
+        assert_eq!(bench.statuses(), counts(&[("sent", 40)]));
+    }
+
+    /// Looks into the journal whenever a run waits.
+    struct Waits<'a>(&'a Bench, Vec<usize>);
+
+    impl Watch for Waits<'_> {
+        fn event(&mut self, event: Event) {
+            if let Event::Waiting { .. } = event {
+                self.1.push(self.0.journal_receipts());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_accepted_is_in_the_journal_while_another_batch_waits() {
+        for fault in ["429=0,times=1", "status=503,times=1"] {
+            let bench = side_by_side(40, &[fault]).await;
+            let (_stopper, stop) = Stop::new();
+            let mut waits = Waits(&bench, Vec::new());
+            let run = bench.a_run().await;
+            let report = run.send(&bench.client(), stop, &mut waits).await;
+            assert_eq!(report.exit(), Exit::Done, "{report:?}");
+            // As many as were posted side by side, but the one.
+            let Waits(_, receipts) = waits;
+            assert!(
+                receipts.len() == 1 && receipts[0] >= 20 && receipts[0] % 10 == 0,
+                "{receipts:?}"
+            );
+        }
     }
 }

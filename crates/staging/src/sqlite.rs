@@ -759,6 +759,9 @@ fn open_connection(path: &SqlitePath, create: bool) -> Result<Connection, StoreE
         )?;
         // The first statement finds out whether the file is a database at all.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        // What is recorded is on the disk with its folder: otherwise a power cut could take it
+        // back after the journal has called it recorded.
+        connection.pragma_update(None, "synchronous", "EXTRA")?;
         Ok(connection)
     };
     opened
@@ -785,8 +788,10 @@ fn create_for_owner(file: &Path) -> Result<(), StoreError> {
         })
 }
 
+/// Beside the file itself, whichever way leads to it.
 fn lock_path(database: &Path, table: &TableName) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    let itself = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_path_buf());
+    let mut name = itself.into_os_string();
     name.push(format!(".{}.lock", table.name().to_ascii_lowercase()));
     PathBuf::from(name)
 }

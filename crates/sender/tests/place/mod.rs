@@ -166,6 +166,17 @@ impl Bench {
             .unwrap()
     }
 
+    /// Of how many records the journal has the receipt.
+    pub fn journal_receipts(&self) -> usize {
+        self.journal()
+            .query_row("SELECT count(receipt) FROM departure", [], |row| {
+                row.get::<_, i64>(0)
+            })
+            .unwrap()
+            .try_into()
+            .unwrap()
+    }
+
     /// Rows by status, in lower case.
     pub fn statuses(&self) -> BTreeMap<String, u64> {
         self.sql()
