@@ -3,7 +3,7 @@
 
 use csc_message::Probe;
 
-use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql};
+use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql, widen_column_sql};
 use crate::shape::NEEDED;
 use crate::{Column, TableName};
 
@@ -29,11 +29,20 @@ pub(crate) struct Examined {
     pub(crate) database: String,
     /// Who is logged on.
     pub(crate) logon: String,
-    /// The name that rights are granted to, quoted; `None` where there are no rights.
-    pub(crate) grantee: Option<String>,
+    /// Whom rights are granted to; `None` where there are no rights.
+    pub(crate) grantee: Option<Grantee>,
     /// `None` where nothing crosses a network.
     pub(crate) encryption: Option<Encryption>,
     pub(crate) table: Option<ExaminedTable>,
+}
+
+/// A user of the database.
+pub(crate) struct Grantee {
+    /// Quoted.
+    pub(crate) name: String,
+    /// Whether there is no such user yet: the logon is in the database as everybody's
+    /// guest, or as one of a group.
+    pub(crate) is_to_be_made: bool,
 }
 
 /// What the catalogue says of the table.
@@ -148,21 +157,26 @@ impl Examined {
             )
             .mended_by(add(&missing));
         }
-        let short: Vec<String> = table
+        let short: Vec<(&Column, usize)> = table
             .columns
             .iter()
             .filter(|column| column.name.to_ascii_lowercase().ends_with("json_payload"))
-            .filter_map(|column| {
-                let most = column.max_chars?;
-                Some(format!("{} takes {most} characters only", column.name))
-            })
+            .filter_map(|column| Some((column, column.max_chars?)))
             .collect();
         if !short.is_empty() {
+            let found = short
+                .iter()
+                .map(|(column, most)| format!("{} takes {most} characters only", column.name));
+            let widen = short.iter().filter_map(|(column, _)| {
+                widen_column_sql(self.dialect, &table.name, &column.name)
+            });
             return Probe::fail(
                 "columns",
-                short.join("; "),
-                "ask your DBA for a column without a limit: a record may have several megabytes",
-            );
+                found.collect::<Vec<_>>().join("; "),
+                "a record may have several megabytes: ask your DBA to run this (with NOT NULL at \
+                 the end in SQL Server, where the column has that now)",
+            )
+            .mended_by(widen.collect::<Vec<_>>().join("\n"));
         }
         let kinds: Vec<String> = table
             .columns
@@ -195,12 +209,24 @@ impl Examined {
         }
         let missing = missing.join(", ");
         match &self.grantee {
-            Some(grantee) => Probe::fail(
-                "rights",
-                format!("{} has no right to {missing}", self.logon),
-                "ask your DBA to run this",
-            )
-            .mended_by(format!("GRANT {missing} ON {} TO {grantee};", table.name)),
+            Some(Grantee {
+                name,
+                is_to_be_made,
+            }) => {
+                let user = match is_to_be_made {
+                    true => format!("CREATE USER {name};\n"),
+                    false => String::new(),
+                };
+                Probe::fail(
+                    "rights",
+                    format!("{} has no right to {missing}", self.logon),
+                    "ask your DBA to run this",
+                )
+                .mended_by(format!(
+                    "{user}GRANT {missing} ON {} TO {name};",
+                    table.name
+                ))
+            }
             None => Probe::fail(
                 "rights",
                 "the file cannot be written",

@@ -45,8 +45,8 @@ pub(crate) fn stayed_away(
                 waited.as_secs()
             ),
             "check that the server is up and the network lets the connection stand, then \
-             start again: what was sent and could not be recorded is in the journal, and \
-             the next run records it first",
+             start again: what a run sent and could not record is in the journal, and the \
+             next run records it first",
         ),
     )
 }

@@ -3,7 +3,7 @@
 use super::PostgresStore;
 use crate::StoreError;
 use crate::ddl::Dialect;
-use crate::examine::{Encryption, Examined, ExaminedTable};
+use crate::examine::{Encryption, Examined, ExaminedTable, Grantee};
 
 const WHAT: &str = "look at the database";
 
@@ -53,7 +53,10 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
         level: None,
         database: row.get(2),
         logon: row.get(3),
-        grantee: Some(row.get(4)),
+        grantee: Some(Grantee {
+            name: row.get(4),
+            is_to_be_made: false,
+        }),
         encryption: Some(encryption),
         table: table(store).await?,
     })

@@ -22,7 +22,6 @@ use crate::connection::{ApplicationIntent, Encrypt, SqlServerLogon, SqlServerTar
 /// What every session is told, whatever the server's and the logon's defaults are:
 /// - the settings without which a table with a filtered index cannot be written,
 /// - no text is cut (TEXTSIZE), and a statement is a transaction of its own,
-/// - a lock is waited for no longer than half a minute (and then asked for again),
 /// - in a deadlock it is this session that gives way: its statements can be repeated,
 ///   an authority's nightly job perhaps not.
 const SESSION: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, \
@@ -30,8 +29,11 @@ const SESSION: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, 
     SET NUMERIC_ROUNDABORT, IMPLICIT_TRANSACTIONS OFF; \
     SET TEXTSIZE 2147483647; \
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET LOCK_TIMEOUT 30000; \
     SET DEADLOCK_PRIORITY LOW";
+
+/// How long the server waits for a lock before it refuses the statement, which is then
+/// asked for again.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// Where the default instance listens.
 const DEFAULT_PORT: u16 = 1433;
@@ -59,7 +61,8 @@ pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault
         let mut client = TdsConnectionProvider
             .create_client(context, &address, None)
             .await?;
-        client.execute(SESSION.to_string(), ()).await?;
+        let settings = format!("{SESSION}; SET LOCK_TIMEOUT {}", LOCK_WAIT.as_millis());
+        client.execute(settings, ()).await?;
         client.close_query().await?;
         Ok::<_, Error>(client)
     })

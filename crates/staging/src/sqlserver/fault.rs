@@ -5,7 +5,8 @@ use mssql_tds::error::Error;
 
 use super::browser::NoPort;
 use super::connect::wait;
-use super::messages::{attempted, driver_words, first, server_words};
+use super::messages::{account, attempted, driver_words, first, server_words};
+use super::statements::bracketed;
 use crate::connection::{Encrypt, SqlServerLogon, SqlServerTarget};
 use crate::{StoreError, StoreErrorKind};
 
@@ -108,16 +109,7 @@ pub(super) fn fault(
             return Fault {
                 // While the server recovers a database, it says the same of it.
                 passing: true,
-                ..Fault::new(
-                    NO_DATABASE,
-                    target,
-                    words,
-                    format!(
-                        "check the database's name in DB_CONNECTION_STRING (or DATABASE); if it \
-                         is right, ask your DBA for a user for this logon in {}",
-                        target.database
-                    ),
-                )
+                ..Fault::new(NO_DATABASE, target, words, next_for_database(target))
             };
         }
         if passing {
@@ -171,6 +163,22 @@ pub(super) fn no_answer(target: &SqlServerTarget, port: u16) -> Fault {
         next_for_network(target, port),
     )
     .passing()
+}
+
+fn next_for_database(target: &SqlServerTarget) -> String {
+    let check = "check the database's name in DB_CONNECTION_STRING (or DATABASE); if it is right, \
+                 ask your DBA";
+    match account(target) {
+        Some(account) => format!(
+            "{check} to run USE {}; CREATE USER {}; and to grant it SELECT and UPDATE on the table",
+            bracketed(&target.database),
+            bracketed(&account)
+        ),
+        None => format!(
+            "{check} for a user for this logon in {}, and SELECT and UPDATE on the table",
+            target.database
+        ),
+    }
 }
 
 fn next_for_network(target: &SqlServerTarget, port: u16) -> String {
@@ -316,7 +324,7 @@ mod tests {
                 server_error(&[4060, 18456]),
                 324,
                 true,
-                "a user for this logon",
+                "USE [HDM_Local]; CREATE USER [csc];",
             ),
             (&sql, server_error(&[911]), 324, true, "DATABASE"),
             (&sql, server_error(&[18401]), 308, true, "has started"),

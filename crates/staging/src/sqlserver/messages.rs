@@ -38,18 +38,28 @@ pub(super) fn attempted(target: &SqlServerTarget) -> String {
 pub(super) fn logon(target: &SqlServerTarget) -> String {
     match &target.logon {
         SqlServerLogon::Sql { user, password: _ } => format!("with the SQL logon {user}"),
-        SqlServerLogon::Windows => {
-            let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-            match (variable("USERDOMAIN"), variable("USERNAME")) {
-                (Some(domain), Some(user)) => {
-                    format!("with the Windows logon of {domain}\\{user}")
-                }
-                (Some(_) | None, Some(_) | None) => {
-                    "with the Windows logon (Kerberos) of the account that runs csc-sender".into()
-                }
-            }
-        }
+        SqlServerLogon::Windows => match windows_account() {
+            Some(account) => format!("with the Windows logon of {account}"),
+            None => "with the Windows logon (Kerberos) of the account that runs csc-sender".into(),
+        },
     }
+}
+
+/// The name that the server knows who logs on by, where that is known here.
+pub(super) fn account(target: &SqlServerTarget) -> Option<String> {
+    match &target.logon {
+        SqlServerLogon::Sql { user, password: _ } => Some(user.clone()),
+        SqlServerLogon::Windows => windows_account(),
+    }
+}
+
+fn windows_account() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+    Some(format!(
+        "{}\\{}",
+        variable("USERDOMAIN")?,
+        variable("USERNAME")?
+    ))
 }
 
 /// Messages that quote names, numbers and states only, never what a row holds.
@@ -188,7 +198,7 @@ pub(super) fn statement_failed(
             STATEMENT,
             format!("the connection was lost: {words}"),
             "check that the server is up and the network lets the connection stand, then start \
-             again",
+             again: all of it or nothing is written, since the server undoes what was only begun",
         ),
         Failure::Slow => made(
             StoreErrorKind::Connection,

@@ -836,6 +836,28 @@ pub async fn an_examination_names_what_is_missing_and_what_mends_it(place: &Plac
     assert!(probes.iter().all(|p| p.subject != "columns"));
 }
 
+/// `shorten`: the SQL that has partial_json_payload take 4,000 characters.
+pub async fn a_payload_column_with_a_limit_is_named_with_what_lifts_it(
+    place: &Place,
+    shorten: &str,
+) {
+    let shorten = shorten.replace("{t}", &place.t());
+    place.execute(&shorten).await;
+    let probes = place.another_store().await.examine().await.unwrap();
+    let columns = probe(&probes, "columns");
+    assert_eq!(
+        (columns.verdict, columns.found.as_str()),
+        (
+            Verdict::Fail,
+            "partial_json_payload takes 4000 characters only"
+        )
+    );
+    place.execute(columns.statement.as_deref().unwrap()).await;
+    let probes = place.another_store().await.examine().await.unwrap();
+    let columns = probe(&probes, "columns");
+    assert_eq!(columns.verdict, Verdict::Ok, "{probes:?}");
+}
+
 /// Triggers of the table's run too, and are undone with it.
 pub async fn a_trial_of_writing_leaves_nothing_behind(place: &Place) {
     let store = &place.store;
