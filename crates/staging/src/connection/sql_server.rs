@@ -73,7 +73,8 @@ fn meaning(key: &str) -> Meaning<Field> {
         | "asynchronousprocessing" | "commandtimeout" | "connectionlifetime"
         | "connectionreset" | "contextconnection" | "currentlanguage" | "datatypecompatibility"
         | "enlist" | "extendedproperties" | "loadbalancetimeout" | "maxpoolsize" | "minpoolsize"
-        | "multipleactiveresultsets" | "persistsecurityinfo" | "poolblockingperiod" | "pooling"
+        | "multipleactiveresultsets" | "network" | "networklibrary" | "persistsecurityinfo"
+        | "poolblockingperiod" | "pooling"
         | "replication" | "transactionbinding" | "typesystemversion" | "userinstance"
         | "useprocedureforprepare"
         // Of JDBC.

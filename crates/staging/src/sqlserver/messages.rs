@@ -6,7 +6,7 @@ use mssql_tds::error::{Error, SqlErrorInfo};
 
 use super::session::Failure;
 use crate::connection::{SqlServerLogon, SqlServerTarget};
-use crate::{StoreError, StoreErrorKind};
+use crate::{StoreError, StoreErrorKind, patience};
 
 const STATEMENT: u16 = 303;
 const NO_ANSWER: u16 = 310;
@@ -193,13 +193,9 @@ pub(super) fn statement_failed(
     };
     match failure {
         Failure::Unconnected(fault) => fault.error,
-        Failure::Lost(words) => made(
-            StoreErrorKind::Connection,
-            STATEMENT,
-            format!("the connection was lost: {words}"),
-            "check that the server is up and the network lets the connection stand, then start \
-             again: all of it or nothing is written, since the server undoes what was only begun",
-        ),
+        Failure::Lost(words) => {
+            patience::lost(&place, what, format!("the connection was lost: {words}"))
+        }
         Failure::Slow => made(
             StoreErrorKind::Connection,
             NO_ANSWER,
