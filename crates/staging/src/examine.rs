@@ -4,7 +4,7 @@
 use csc_message::Probe;
 
 use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql, widen_column_sql};
-use crate::shape::NEEDED;
+use crate::shape::{NEEDED, Sought, nearest};
 use crate::{Column, TableName};
 
 /// How records are protected on their way to the database.
@@ -33,7 +33,7 @@ pub(crate) struct Examined {
     pub(crate) grantee: Option<Grantee>,
     /// `None` where nothing crosses a network.
     pub(crate) encryption: Option<Encryption>,
-    pub(crate) table: Option<ExaminedTable>,
+    pub(crate) table: Sought<ExaminedTable>,
 }
 
 /// A user of the database.
@@ -78,8 +78,8 @@ impl Examined {
             });
         }
         match &self.table {
-            None => probes.push(self.no_table(table)),
-            Some(found) => {
+            Sought::Elsewhere(elsewhere) => probes.push(self.no_table(table, elsewhere)),
+            Sought::Here(found) => {
                 probes.push(Probe::ok("table", &found.name));
                 probes.push(self.columns(found));
                 probes.push(self.rights(found));
@@ -119,7 +119,10 @@ impl Examined {
         vec![compatible, Probe::ok("reading", reading)]
     }
 
-    fn no_table(&self, table: &TableName) -> Probe {
+    fn no_table(&self, table: &TableName, elsewhere: &[String]) -> Probe {
+        if let Some((why, next)) = nearest(elsewhere) {
+            return Probe::fail("table", format!("there is no table {table}: {why}"), next);
+        }
         Probe::fail(
             "table",
             format!("there is no table {table}, or this logon may not see it"),

@@ -4,6 +4,7 @@ use super::PostgresStore;
 use crate::StoreError;
 use crate::ddl::Dialect;
 use crate::examine::{Encryption, Examined, ExaminedTable, Grantee};
+use crate::shape::Sought;
 
 const WHAT: &str = "look at the database";
 
@@ -62,9 +63,10 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
     })
 }
 
-async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreError> {
-    let Some((oid, name)) = store.find().await? else {
-        return Ok(None);
+async fn table(store: &PostgresStore) -> Result<Sought<ExaminedTable>, StoreError> {
+    let (oid, name) = match store.find().await? {
+        Sought::Here(found) => found,
+        Sought::Elsewhere(elsewhere) => return Ok(Sought::Elsewhere(elsewhere)),
     };
     let rows = store
         .read(
@@ -81,7 +83,7 @@ async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreErro
     let Some(row) = rows.first() else {
         return Err(store.no_answer(WHAT));
     };
-    Ok(Some(ExaminedTable {
+    Ok(Sought::Here(ExaminedTable {
         name,
         columns: store.columns(oid).await?,
         may_read: row.get(0),

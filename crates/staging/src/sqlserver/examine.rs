@@ -9,6 +9,7 @@ use super::statements::bracketed;
 use super::values::Value;
 use crate::ddl::Dialect;
 use crate::examine::{Encryption, Examined, ExaminedTable, Grantee};
+use crate::shape::Sought;
 use crate::{StoreError, StoreErrorKind, TableName};
 
 const WHAT: &str = "look at the database";
@@ -39,8 +40,8 @@ pub(super) async fn examine(
         .negotiated()
         .ok_or_else(|| statement_failed(session.target(), WHAT, Failure::Unreadable))?;
     let table = match find(session, table).await? {
-        Some(spelled) => Some(examine_table(session, spelled).await?),
-        None => None,
+        Sought::Here(spelled) => Sought::Here(examine_table(session, spelled).await?),
+        Sought::Elsewhere(elsewhere) => Sought::Elsewhere(elsewhere),
     };
     // What guest is given, everybody has.
     let is_guest = own.user.eq_ignore_ascii_case("guest");

@@ -139,6 +139,13 @@ mod postgres_only {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_in_another_schema_is_named_where_there_is_none_here() {
+        let place = Place::postgres(place::PG_CREATED).await;
+        suite::a_table_in_another_schema_is_named_where_there_is_none_here(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_trial_of_writing_finds_a_right_that_is_missing_for_a_column() {
         let place = Place::postgres(place::PG_CREATED).await;
         suite::a_trial_of_writing_finds_a_right_that_is_missing_for_a_column(&place).await;
@@ -175,6 +182,15 @@ mod sqlserver_only {
         };
         let shorten = "ALTER TABLE {t} ALTER COLUMN partial_json_payload NVARCHAR(4000)";
         suite::a_payload_column_with_a_limit_is_named_with_what_lifts_it(&place, shorten).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_in_another_schema_is_named_where_there_is_none_here() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        suite::a_table_in_another_schema_is_named_where_there_is_none_here(&place).await;
         place.clean().await;
     }
 

@@ -791,6 +791,27 @@ pub async fn a_table_that_is_missing_or_lacks_a_column_is_named(place: &Place) {
     );
 }
 
+/// In a schema of a test's own, where a name without one does not lead.
+pub async fn a_table_in_another_schema_is_named_where_there_is_none_here(place: &Place) {
+    let name = format!("csc_only_here_{}_anon", std::process::id());
+    let table = place.beside(&name);
+    let store = place.store_on(table.clone()).await;
+    store.create().await.unwrap();
+    let bare = place.store_on(name.parse().unwrap()).await;
+    let error = bare.shape().await.unwrap_err();
+    assert_eq!(error.message.code(), 304);
+    let there = table.to_string();
+    assert!(error.message.why().contains(&there), "{error}");
+    let next = format!("set TABLE_NAME={there}");
+    assert!(error.message.next().contains(&next), "{error}");
+    let probes = bare.examine().await.unwrap();
+    let table = probe(&probes, "table");
+    assert_eq!(table.verdict, Verdict::Fail);
+    assert!(table.found.contains(&there), "{table:?}");
+    assert_eq!(table.statement, None, "a second one is not to be made");
+    place.execute(&format!("DROP TABLE {there}")).await;
+}
+
 fn probe<'a>(probes: &'a [Probe], subject: &str) -> &'a Probe {
     probes.iter().find(|p| p.subject == subject).unwrap()
 }
