@@ -4,7 +4,7 @@
 use csc_message::Probe;
 
 use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql, widen_column_sql};
-use crate::shape::{NEEDED, Sought, nearest};
+use crate::shape::{NEEDED, Sought, set_table_name, told_elsewhere};
 use crate::{Column, TableName};
 
 /// How records are protected on their way to the database.
@@ -120,16 +120,23 @@ impl Examined {
     }
 
     fn no_table(&self, table: &TableName, elsewhere: &[String]) -> Probe {
-        if let Some((why, next)) = nearest(elsewhere) {
-            return Probe::fail("table", format!("there is no table {table}: {why}"), next);
+        let create = "where there is none yet, run `csc-sender init` or have your DBA run this";
+        let probe = match elsewhere.first() {
+            Some(first) => Probe::fail(
+                "table",
+                format!("there is no table {table}: {}", told_elsewhere(elsewhere)),
+                set_table_name(table, first, create),
+            ),
+            None => Probe::fail(
+                "table",
+                format!("there is no table {table}, or this logon may not see it"),
+                format!("check TABLE_NAME and the database's name; {create}"),
+            ),
+        };
+        if table.schema().is_none() && !elsewhere.is_empty() {
+            return probe;
         }
-        Probe::fail(
-            "table",
-            format!("there is no table {table}, or this logon may not see it"),
-            "check TABLE_NAME and the database's name; where there is none yet, run \
-             `csc-sender init` or have your DBA run this",
-        )
-        .mended_by(create_sql(self.dialect, table).trim_end())
+        probe.mended_by(create_sql(self.dialect, table).trim_end())
     }
 
     fn columns(&self, table: &ExaminedTable) -> Probe {

@@ -60,30 +60,40 @@ pub(crate) fn no_table(
     elsewhere: &[String],
     create_command: &str,
 ) -> StoreError {
-    let (why, next) = match nearest(elsewhere) {
-        Some(found) => found,
+    let create = format!(
+        "to create both staging tables, run `csc-sender init` or give your DBA the SQL of \
+         `{create_command}`"
+    );
+    let (why, next) = match elsewhere.first() {
+        Some(first) => (
+            told_elsewhere(elsewhere),
+            set_table_name(table, first, &create),
+        ),
         None => (
             "it does not exist there, or this logon may not see it".to_string(),
-            format!(
-                "check TABLE_NAME and the database's name; to create both staging tables, run \
-                 `csc-sender init` or give your DBA the SQL of `{create_command}`"
-            ),
+            format!("check TABLE_NAME and the database's name; {create}"),
         ),
     };
     let what = format!("The database has no table {table}");
     StoreError::new(StoreErrorKind::Table, Message::new(304, what, why, next))
 }
 
-/// That tables of that name are in other schemas, and what to do about it.
-pub(crate) fn nearest(elsewhere: &[String]) -> Option<(String, String)> {
-    let first = elsewhere.first()?;
-    Some((
-        format!(
-            "in the schema where it is looked for there is none; elsewhere there is {}",
-            elsewhere.join(", ")
-        ),
-        format!("if that is the one, set TABLE_NAME={first}"),
-    ))
+/// That tables of that name are in other schemas.
+pub(crate) fn told_elsewhere(elsewhere: &[String]) -> String {
+    format!(
+        "in the schema where it is looked for there is none; elsewhere there is {}",
+        elsewhere.join(", ")
+    )
+}
+
+/// What to do about it. Whoever named no schema most likely forgot it, and a second table
+/// would stay empty beside the one that is filled: how to make one is told to others only.
+pub(crate) fn set_table_name(table: &TableName, first: &str, create: &str) -> String {
+    let set = format!("if that is the one, set TABLE_NAME={first}");
+    match table.schema() {
+        Some(_) => format!("{set}; {create}"),
+        None => set,
+    }
 }
 
 impl TableShape {

@@ -3,7 +3,7 @@
 use csc_message::{Probe, Verdict};
 use csc_staging::{
     Created, NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow,
-    StagingStore, StoreErrorKind,
+    StagingStore, StoreErrorKind, TableName,
 };
 
 pub use crate::anon::*;
@@ -809,6 +809,11 @@ pub async fn a_table_in_another_schema_is_named_where_there_is_none_here(place: 
     assert_eq!(table.verdict, Verdict::Fail);
     assert!(table.found.contains(&there), "{table:?}");
     assert_eq!(table.statement, None, "a second one is not to be made");
+    let named: TableName = format!("another_schema.{name}").parse().unwrap();
+    let probes = place.store_on(named).await.examine().await.unwrap();
+    let table = probe(&probes, "table");
+    assert!(table.found.contains(&there), "{table:?}");
+    assert!(table.statement.is_some(), "but where its schema is named");
     place.execute(&format!("DROP TABLE {there}")).await;
 }
 
