@@ -53,7 +53,11 @@ pub(super) fn wait(target: &SqlServerTarget) -> Duration {
 /// Connects and prepares the session.
 pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault> {
     let port = port(target).await?;
-    let context = context(target, port);
+    let spn = match target.logon {
+        SqlServerLogon::Windows => Some(spn(target, port).await),
+        SqlServerLogon::Sql { .. } => None,
+    };
+    let context = context(target, port, spn.as_deref());
     // The port after a comma makes it TCP, and an IPv6 address needs no brackets.
     let address = format!("{},{port}", target.host);
     let limit = wait(target) + GRACE;
@@ -72,13 +76,7 @@ pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault
             tell(target, port, &client);
             Ok(client)
         }
-        Ok(Err(error)) => {
-            let spn = match target.logon {
-                SqlServerLogon::Windows => Some(spn(target, port).await),
-                SqlServerLogon::Sql { .. } => None,
-            };
-            Err(fault(target, port, &error, spn.as_deref()))
-        }
+        Ok(Err(error)) => Err(fault(target, port, &error, spn.as_deref())),
         Err(_) => Err(no_answer(target, port)),
     }
 }
@@ -146,13 +144,17 @@ async fn port(target: &SqlServerTarget) -> Result<u16, Fault> {
 }
 
 /// The connection string in the driver's terms.
-fn context(target: &SqlServerTarget, port: u16) -> ClientContext {
+fn context(target: &SqlServerTarget, port: u16, spn: Option<&str>) -> ClientContext {
     let mut context = ClientContext::with_data_source(&format!("{},{port}", target.host));
     context.database.clone_from(&target.database);
     match &target.logon {
         SqlServerLogon::Windows => {
             context.tds_authentication_method = TdsAuthenticationMethod::SSPI;
-            context.server_spn.clone_from(&target.server_spn);
+            context.server_spn = if cfg!(windows) {
+                target.server_spn.clone()
+            } else {
+                spn.map(gssapi_name)
+            };
         }
         SqlServerLogon::Sql { user, password } => {
             context.user_name.clone_from(user);
@@ -208,7 +210,20 @@ fn encryption(target: &SqlServerTarget) -> EncryptionOptions {
     }
 }
 
-/// The service's name that Kerberos was asked for. Finding it out asks the DNS, which
+/// A service's name as GSSAPI takes it, `service@host:port`: the realm is found out there.
+/// The driver hands on what it is given. Of a name that it makes itself it leaves the port
+/// out, so that Kerberos would be asked for the default instance, whichever is meant.
+fn gssapi_name(spn: &str) -> String {
+    match spn.split_once('/') {
+        Some((service, rest)) => {
+            let host = rest.split_once('@').map_or(rest, |(host, _)| host);
+            format!("{service}@{host}")
+        }
+        None => spn.to_string(),
+    }
+}
+
+/// The service's name that Kerberos is asked for. Finding it out asks the DNS, which
 /// may take a while.
 async fn spn(target: &SqlServerTarget, port: u16) -> String {
     if let Some(spn) = &target.server_spn {
@@ -281,6 +296,7 @@ mod tests {
                  APP=Nightly;WSID=PC7;Connection Timeout=42;"
             )),
             1500,
+            None,
         );
         assert_eq!(context.data_source, "sql01,1500");
         assert_eq!(context.database, "HDM_Local");
@@ -308,12 +324,18 @@ mod tests {
                 "{ODBC}Trusted_Connection=yes;ServerSPN=MSSQLSvc/x:1;"
             )),
             1433,
+            Some("MSSQLSvc/x:1"),
         );
         assert_eq!(
             context.tds_authentication_method,
             TdsAuthenticationMethod::SSPI
         );
-        assert_eq!(context.server_spn.as_deref(), Some("MSSQLSvc/x:1"));
+        let spn = if cfg!(windows) {
+            "MSSQLSvc/x:1"
+        } else {
+            "MSSQLSvc@x:1"
+        };
+        assert_eq!(context.server_spn.as_deref(), Some(spn));
         assert_eq!(context.application_name, "csc-sender");
         assert_eq!(context.multi_subnet_failover, None);
         assert_eq!(context.connect_timeout, 15);
@@ -331,6 +353,17 @@ mod tests {
             ));
             let found = port(&target).await.ok();
             assert_eq!(found, Some(expected), "{server}");
+        }
+    }
+
+    #[test]
+    fn kerberos_is_asked_for_the_service_with_its_port() {
+        for (spn, expected) in [
+            ("MSSQLSvc/sql01.example:1500", "MSSQLSvc@sql01.example:1500"),
+            ("MSSQLSvc/sql01:SSD@LA.EXAMPLE", "MSSQLSvc@sql01:SSD"),
+            ("MSSQLSvc@sql01", "MSSQLSvc@sql01"),
+        ] {
+            assert_eq!(gssapi_name(spn), expected);
         }
     }
 
