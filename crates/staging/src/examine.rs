@@ -3,7 +3,7 @@
 
 use csc_message::Probe;
 
-use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql, widen_column_sql};
+use crate::ddl::{Dialect, add_column_sql, create_sql, quoted, status_index_sql, widen_column_sql};
 use crate::shape::{NEEDED, Sought, set_table_name, told_elsewhere};
 use crate::{Column, TableName};
 
@@ -29,7 +29,7 @@ pub(crate) struct Examined {
     pub(crate) database: String,
     /// Who is logged on.
     pub(crate) logon: String,
-    /// Whom rights are granted to; `None` where there are no rights.
+    /// Whom rights are granted to; `None` where there are no rights, or this logon has all.
     pub(crate) grantee: Option<Grantee>,
     /// `None` where nothing crosses a network.
     pub(crate) encryption: Option<Encryption>,
@@ -120,7 +120,14 @@ impl Examined {
     }
 
     fn no_table(&self, table: &TableName, elsewhere: &[String]) -> Probe {
-        let create = "where there is none yet, run `csc-sender init` or have your DBA run this";
+        let grant = self.grant("SELECT, UPDATE", &quoted(self.dialect, table));
+        let create = match grant {
+            Some(_) => {
+                "where there is none yet, or no right to it, have your DBA run this (or make it \
+                 with `csc-sender init`)"
+            }
+            None => "where there is none yet, run `csc-sender init` or have your DBA run this",
+        };
         let probe = match elsewhere.first() {
             Some(first) => Probe::fail(
                 "table",
@@ -136,7 +143,22 @@ impl Examined {
         if table.schema().is_none() && !elsewhere.is_empty() {
             return probe;
         }
-        probe.mended_by(create_sql(self.dialect, table).trim_end())
+        let mut statement = create_sql(self.dialect, table);
+        statement.extend(grant);
+        probe.mended_by(statement.trim_end())
+    }
+
+    /// The statement that grants these rights; `None` where nobody needs to be granted any.
+    fn grant(&self, rights: &str, table: &str) -> Option<String> {
+        let Grantee {
+            name,
+            is_to_be_made,
+        } = self.grantee.as_ref()?;
+        let user = match is_to_be_made {
+            true => format!("CREATE USER {name};\n"),
+            false => String::new(),
+        };
+        Some(format!("{user}GRANT {rights} ON {table} TO {name};"))
     }
 
     fn columns(&self, table: &ExaminedTable) -> Probe {
@@ -218,25 +240,13 @@ impl Examined {
             return Probe::ok("rights", "SELECT and UPDATE, which is all that a run needs");
         }
         let missing = missing.join(", ");
-        match &self.grantee {
-            Some(Grantee {
-                name,
-                is_to_be_made,
-            }) => {
-                let user = match is_to_be_made {
-                    true => format!("CREATE USER {name};\n"),
-                    false => String::new(),
-                };
-                Probe::fail(
-                    "rights",
-                    format!("{} has no right to {missing}", self.logon),
-                    "ask your DBA to run this",
-                )
-                .mended_by(format!(
-                    "{user}GRANT {missing} ON {} TO {name};",
-                    table.name
-                ))
-            }
+        match self.grant(&missing, &table.name) {
+            Some(grant) => Probe::fail(
+                "rights",
+                format!("this logon has no right to {missing}"),
+                "ask your DBA to run this",
+            )
+            .mended_by(grant),
             None => Probe::fail(
                 "rights",
                 "the file cannot be written",

@@ -45,10 +45,10 @@ pub(super) async fn examine(
     };
     // What guest is given, everybody has.
     let is_guest = own.user.eq_ignore_ascii_case("guest");
-    let grantee = Grantee {
+    let grantee = (own.user != "dbo").then(|| Grantee {
         name: bracketed(if is_guest { &own.logon } else { &own.user }),
         is_to_be_made: is_guest || !own.is_user,
-    };
+    });
     let target = session.target();
     let Negotiated {
         version,
@@ -62,7 +62,7 @@ pub(super) async fn examine(
         level: Some((own.level, own.snapshot)),
         database: own.database,
         logon: format!("{}, which the server knows as {}", logon(target), own.logon),
-        grantee: Some(grantee),
+        grantee,
         encryption: Some(Encryption {
             words: encryption.to_string(),
             in_the_clear: !encrypted,

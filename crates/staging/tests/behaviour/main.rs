@@ -186,6 +186,15 @@ mod sqlserver_only {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_check_says_to_a_logon_without_rights_lets_it_in() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        sqlserver_suite::what_check_says_to_a_logon_without_rights_lets_it_in(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_table_in_another_schema_is_named_where_there_is_none_here() {
         let Some(place) = at(sqlserver::CREATED).await else {
             return;
