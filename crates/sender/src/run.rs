@@ -6,7 +6,7 @@ use std::time::Instant;
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
-use csc_staging::{Present, RowKey, Selection, StagingStore, Superseded};
+use csc_staging::{RowKey, Selection, StagingStore, Superseded};
 
 use crate::deliver::{Delivery, End, State};
 use crate::events::{ACCEPTED, Answered, Ended, UNKNOWN};
@@ -148,9 +148,10 @@ impl Run {
         self.begin()?;
         delivery.catch_up().await?;
         let present = self.store.present().await.map_err(Message::from)?;
-        if present == Present::default() && !self.options.resync {
+        if !present.records && !present.deletions && !self.options.resync {
             return Ok(None);
         }
+        self.expect_to_record();
         let superseded = self.superseded().await?;
         let (purges, nothing_held) = if present.deletions {
             self.count_purges(&superseded).await?
@@ -158,10 +159,10 @@ impl Run {
             (0, RowList::default())
         };
         delivery.report.nothing_held = nothing_held;
-        let records = if present.records {
-            self.count(Selection::Records, &superseded).await?
-        } else {
-            0
+        let records = match present.records_counted.filter(|_| superseded.is_empty()) {
+            _ if !present.records => 0,
+            Some(counted) => counted,
+            None => self.count(Selection::Records, &superseded).await?,
         };
         let limit = self.options.limit.unwrap_or(u64::MAX);
         delivery.report.eligible = (records + purges).min(limit);
@@ -171,6 +172,17 @@ impl Run {
             records,
             superseded,
         }))
+    }
+
+    /// Lets the database prepare for what it is told of every batch, while it is read.
+    fn expect_to_record(&self) {
+        let (store, rows) = (Arc::clone(&self.store), self.options.batch_size);
+        tokio::spawn(async move {
+            if let Err(error) = store.expect_to_record(rows).await {
+                // The first batch that is recorded meets the same.
+                tracing::debug!("{}", error.message);
+            }
+        });
     }
 
     /// Writes down that the run begins: before anything is sent, and only once it has the

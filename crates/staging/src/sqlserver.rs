@@ -94,6 +94,7 @@ impl SqlServerStore {
         let target = Arc::new(target.clone());
         let standstills = Standstills::default();
         let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
+        // One after the other: a password that is wrong is counted by the server.
         let (reader, writer) = (connect().await?, connect().await?);
         Ok(SqlServerStore {
             target,
@@ -224,10 +225,23 @@ fn fate(outcome: &Outcome) -> [Value; statements::FATE_VALUES] {
     ]
 }
 
-/// The statement that records these outcomes, each fate once.
+/// How many rows the statement for so many is made for: few different ones are to be read
+/// and planned by the server, and kept.
+fn made_for(rows: usize) -> usize {
+    let sizes = [1, 10, 100, ROWS_A_STATEMENT];
+    let enough = sizes.into_iter().find(|size| *size >= rows);
+    enough.unwrap_or(rows)
+}
+
+/// As many fates as most batches have at most, and how many more others are made for.
+const FATES: usize = 4;
+
+/// The statement that records these outcomes, each fate once. Rows that only make it as
+/// long as others have a digest that no text has. `rows`: how many it is made for at least.
 fn record_statement(
     statements: &Statements,
     outcomes: &[Outcome],
+    rows: usize,
     limit: Option<usize>,
     repeated: bool,
 ) -> Statement {
@@ -244,9 +258,22 @@ fn record_statement(
         packed.extend(outcome.key.digest);
         packed.push(number as u8);
     }
-    let sql = statements.record(outcomes.len(), fates.len(), repeated);
+    let rows = made_for(rows.max(outcomes.len()));
+    if !packed.is_empty() {
+        packed.resize(rows * statements::PACKED_ROW, 0);
+    }
+    let no_rows = (outcomes.len()..rows).flat_map(|_| [Value::Text(None), Value::Word(None)]);
+    let no_fate = [
+        Value::Word(None),
+        Value::Word(None),
+        Value::Text(None),
+        Value::Digest(None),
+    ];
+    fates.resize(fates.len().max(1).next_multiple_of(FATES), no_fate);
+    let sql = statements.record(rows, fates.len(), repeated);
     let values = std::iter::once(Value::Packed(packed))
         .chain(outcomes.iter().flat_map(|outcome| own(outcome, limit)))
+        .chain(no_rows)
         .chain(fates.into_iter().flatten());
     Statement::new(sql, values.collect())
 }
@@ -332,10 +359,13 @@ impl StagingStore for SqlServerStore {
             .read(
                 "look for rows to send",
                 || Statement::new(statements.pairs.clone(), Vec::new()),
-                |mut row| Some((row.text(0), row.text(1))),
+                |mut row| {
+                    let payloads = row.number(2)?.unsigned_abs();
+                    Some((row.text(0), row.text(1), payloads))
+                },
             )
             .await?;
-        Ok(Present::of(pairs))
+        Ok(Present::counted(pairs))
     }
 
     async fn count(
@@ -474,9 +504,18 @@ impl StagingStore for SqlServerStore {
         self.write_in_pieces(
             "record the outcome of a batch",
             outcomes,
-            |piece, repeated| record_statement(&found.statements, piece, limit, repeated),
+            |piece, repeated| record_statement(&found.statements, piece, 0, limit, repeated),
         )
         .await
+    }
+
+    async fn expect_to_record(&self, rows: usize) -> Result<(), StoreError> {
+        let found = self.found().await?;
+        let mut writer = self.writer.lock().await;
+        let rows = rows.min(ROWS_A_STATEMENT);
+        let make = || record_statement(&found.statements, &[], rows, None, false);
+        let what = "prepare for recording";
+        writer.session.ask_for_the_first_time(what, make).await
     }
 
     async fn summary(&self) -> Result<TableSummary, StoreError> {

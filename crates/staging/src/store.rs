@@ -60,24 +60,44 @@ pub struct Present {
     pub records: bool,
     /// [`Selection::Deletions`].
     pub deletions: bool,
+    /// How many [`Selection::Records`] has, also of those with a newer row of the same
+    /// child, where it was seen on the way.
+    pub records_counted: Option<u64>,
 }
 
 impl Present {
     /// By the pairs of submission_status and row_state that occur, as they are spelled in
     /// the table.
     pub(crate) fn of(pairs: impl IntoIterator<Item = (Option<String>, Option<String>)>) -> Self {
+        let pairs = pairs.into_iter().map(|(status, state)| (status, state, 0));
+        Present {
+            records_counted: None,
+            ..Present::counted(pairs)
+        }
+    }
+
+    /// The same with how many rows there are of each pair that have a payload.
+    pub(crate) fn counted(
+        pairs: impl IntoIterator<Item = (Option<String>, Option<String>, u64)>,
+    ) -> Self {
         let is = |spelled: &Option<String>, word: &str| {
             let spelled = spelled.as_deref().unwrap_or_default();
             spelled.trim_matches(' ').to_lowercase() == word
         };
-        let mut present = Present::default();
-        for (status, state) in pairs {
+        let (mut present, mut counted) = (Present::default(), 0);
+        for (status, state, rows) in pairs {
             let deleted = is(&state, RowState::Deleted.word());
             let mut eligible = SubmissionStatus::ELIGIBLE.into_iter();
             present.deletions |= deleted;
-            present.records |= !deleted && eligible.any(|word| is(&status, word.word()));
+            if !deleted && eligible.any(|word| is(&status, word.word())) {
+                present.records = true;
+                counted += rows;
+            }
         }
-        present
+        Present {
+            records_counted: Some(counted),
+            ..present
+        }
     }
 }
 
@@ -195,6 +215,13 @@ pub trait StagingStore: Send + Sync {
     /// where the row still is the one that was read. Gives the ids that were recorded;
     /// a row that is missing there changed meanwhile and was left as it is.
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError>;
+
+    /// Prepares for [`StagingStore::record`] of so many rows at a time, where the server
+    /// takes its time over that. It changes nothing, and may be left out.
+    async fn expect_to_record(&self, rows: usize) -> Result<(), StoreError> {
+        let _ = rows;
+        Ok(())
+    }
 
     /// Writes `partial_json_payload` (`None` empties it) of rows that still are the ones
     /// that were read, in one statement. Gives the ids that were written.
@@ -329,5 +356,20 @@ mod tests {
             (true, true)
         );
         assert_eq!(present(&[("pendin", "delete")]), (false, false));
+    }
+
+    #[test]
+    fn the_rows_that_are_counted_are_those_of_records() {
+        let pairs = [
+            ("pending", "new", 3),
+            (" ERROR", "x", 4),
+            ("pending", "deleted", 5),
+            ("sent", "new", 6),
+        ];
+        let pairs = pairs.map(|(a, b, rows)| (Some(a.to_string()), Some(b.to_string()), rows));
+        let found = Present::counted(pairs.clone());
+        assert_eq!(found.records_counted, Some(7));
+        let found = Present::of(pairs.map(|(a, b, _)| (a, b)));
+        assert_eq!((found.records, found.records_counted), (true, None));
     }
 }

@@ -143,13 +143,18 @@ struct Repeated {
 }
 
 impl Repeated {
+    /// This text will come again and again.
+    fn expect(&mut self, sql: &str) {
+        self.last.clear();
+        self.last.push_str(sql);
+    }
+
     /// The statement to execute where this text is, or is worth being, prepared.
     fn prepared(&mut self, sql: &str) -> Option<&mut PreparedStatement> {
         let is = |prepared: &PreparedStatement| prepared.sql() == sql;
         if !self.prepared.as_ref().is_some_and(is) {
             if self.last != sql {
-                self.last.clear();
-                self.last.push_str(sql);
+                self.expect(sql);
                 return None;
             }
             self.prepared = Some(PreparedStatement::new(sql));
@@ -231,6 +236,7 @@ impl Session {
                     if tries != Tries::default() {
                         self.standstills.ends();
                     }
+                    tracing::debug!("{what}: {} ms", begun.elapsed().as_millis());
                     return Ok(rows);
                 }
                 Err(failure) => failure,
@@ -265,6 +271,16 @@ impl Session {
             );
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Runs a statement that will come again and again, for the first time.
+    pub(super) async fn ask_for_the_first_time(
+        &mut self,
+        what: &str,
+        make: impl Fn() -> Statement,
+    ) -> Result<(), StoreError> {
+        self.repeated.expect(&make().sql);
+        self.ask(what, |_| make(), |_| Some(())).await.map(|_| ())
     }
 
     /// Runs a statement once.

@@ -47,6 +47,7 @@ macro_rules! behaves {
                 creating_leaves_a_table_that_exists_alone
                 the_summary_counts_what_is_there
                 what_is_present_is_told_without_the_table
+                what_is_prepared_for_recording_changes_nothing
                 rows_that_were_never_sent_are_no_last_submission
                 staged_rows_are_new_and_pending
                 deleted_rows_are_read_apart_whatever_their_status

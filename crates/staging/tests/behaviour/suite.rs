@@ -3,7 +3,7 @@
 use csc_message::{Probe, Verdict};
 use csc_staging::{
     Created, NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow,
-    StagingStore, StoreErrorKind, TableName,
+    StagingStore, StoreErrorKind, Superseded, TableName,
 };
 
 pub use crate::anon::*;
@@ -47,7 +47,22 @@ async fn count(store: &dyn StagingStore, selection: Selection) -> u64 {
 
 async fn present(place: &Place) -> (bool, bool) {
     let present = place.store.present().await.unwrap();
+    if let Some(counted) = present.records_counted {
+        let all = Superseded::default();
+        let counted_alone = place.store.count(Selection::Records, &all).await.unwrap();
+        assert_eq!(counted, counted_alone);
+    }
     (present.records, present.deletions)
+}
+
+pub async fn what_is_prepared_for_recording_changes_nothing(place: &Place) {
+    place.insert(Some("A"), &payload(1), "pending", "new").await;
+    place.store.expect_to_record(100).await.unwrap();
+    place.store.expect_to_record(1).await.unwrap();
+    assert_eq!(present(place).await, (true, false), "still pending");
+    let rows = page(&*place.store, records(i64::MIN, ALL)).await;
+    let recorded = place.store.record(&[accepted(&rows[0])]).await.unwrap();
+    assert_eq!(recorded, [rows[0].key.id()]);
 }
 
 pub async fn what_is_present_is_told_without_the_table(place: &Place) {
