@@ -61,6 +61,13 @@ impl Server {
         }
     }
 
+    fn product(&self) -> &'static str {
+        match self {
+            Server::Postgres(..) => "PostgreSQL",
+            Server::SqlServer(..) => "SQL Server",
+        }
+    }
+
     fn goes(&self) {
         match self {
             Server::Postgres(server, _) => server.stop(),
@@ -184,8 +191,9 @@ fn starts_again_in_mid_run(mut scene: Scene) {
     assert_eq!(ran.exit, 0, "{}", ran.both());
     scene.all_is_sent_once(&ran);
     let said = &ran.stderr;
-    assert!(said.contains("Waiting for PostgreSQL"), "{said}");
-    assert!(said.contains("Going on: PostgreSQL"), "{said}");
+    let product = scene.server.product();
+    assert!(said.contains(&format!("Waiting for {product}")), "{said}");
+    assert!(said.contains(&format!("Going on: {product}")), "{said}");
     let log = std::fs::read_to_string(scene.place.file("run.log")).unwrap();
     assert!(log.contains("; trying again in 1000 ms: "), "{log}");
     // Whenever.

@@ -145,6 +145,22 @@ pub(crate) fn add_column_sql(dialect: Dialect, table: &str, column: &str) -> Opt
     Some(format!("ALTER TABLE {table} {add} {name} {kind};"))
 }
 
+/// The statement that takes the limit off a column of text. `table` is quoted already,
+/// `column` is as the database spells it. None for SQLite, which knows no limits.
+pub(crate) fn widen_column_sql(dialect: Dialect, table: &str, column: &str) -> Option<String> {
+    match dialect {
+        Dialect::Sqlite => None,
+        Dialect::Postgres => Some(format!(
+            "ALTER TABLE {table} ALTER COLUMN \"{}\" TYPE TEXT;",
+            column.replace('"', "\"\"")
+        )),
+        Dialect::SqlServer => Some(format!(
+            "ALTER TABLE {table} ALTER COLUMN [{}] NVARCHAR(MAX);",
+            column.replace(']', "]]")
+        )),
+    }
+}
+
 /// The statement for the index that a run with little to do is quick by. `table` is quoted
 /// already, `name` is its name alone.
 pub(crate) fn status_index_sql(dialect: Dialect, table: &str, name: &str) -> String {
@@ -162,10 +178,27 @@ pub(crate) fn status_index_sql(dialect: Dialect, table: &str, name: &str) -> Str
             "CREATE INDEX IF NOT EXISTS \"ix_{name}_submission_status\" ON {table} (submission_status, row_state);"
         ),
         Dialect::SqlServer => format!(
-            "IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ix_{name}_submission_status' AND object_id = OBJECT_ID(N'{table}'))
-CREATE INDEX [ix_{name}_submission_status] ON {table} (submission_status, row_state);"
+            "{}
+CREATE INDEX [ix_{name}_submission_status] ON {table} (submission_status, row_state);",
+            where_no_index(table, "submission_status", "i.has_filter = 0")
         ),
     }
+}
+
+/// The condition that no such index of SQL Server's begins with this column, whatever it
+/// is called: one by another name is as good, and Babelfish calls each otherwise.
+fn where_no_index(table: &str, column: &str, such: &str) -> String {
+    format!(
+        "IF NOT EXISTS (SELECT 1 FROM sys.indexes AS i
+    JOIN sys.index_columns AS k ON k.object_id = i.object_id AND k.index_id = i.index_id
+    WHERE i.object_id = OBJECT_ID(N'{table}') AND i.is_disabled = 0 AND {such}
+      AND k.key_ordinal = 1 AND COL_NAME(k.object_id, k.column_id) = N'{column}')"
+    )
+}
+
+fn commented(sql: &str) -> String {
+    let lines: Vec<String> = sql.lines().map(|line| format!("-- {line}")).collect();
+    lines.join("\n")
 }
 
 fn sqlite(table: &TableName) -> String {
@@ -208,13 +241,15 @@ CREATE TABLE {full} (
 GO
 {index}
 GO
--- Optional, where a child never has more than one row:
--- IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE name = N'ux_{name}_person_id' AND object_id = OBJECT_ID(N'{full}'))
+-- Optional, where a child never has more than one row. Whatever else writes to the table
+-- needs SET QUOTED_IDENTIFIER ON then, which jobs of SQL Server Agent and sqlcmd begin without:
+{no_unique_index}
 -- CREATE UNIQUE INDEX [ux_{name}_person_id] ON {full} (person_id) WHERE person_id IS NOT NULL;
 -- GO
 ",
         columns = columns(Dialect::SqlServer),
         index = status_index_sql(Dialect::SqlServer, &full, name),
+        no_unique_index = commented(&where_no_index(&full, "person_id", "i.is_unique = 1")),
     )
 }
 

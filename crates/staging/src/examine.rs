@@ -3,8 +3,8 @@
 
 use csc_message::Probe;
 
-use crate::ddl::{Dialect, add_column_sql, create_sql, status_index_sql};
-use crate::shape::NEEDED;
+use crate::ddl::{Dialect, add_column_sql, create_sql, quoted, status_index_sql, widen_column_sql};
+use crate::shape::{NEEDED, Sought, set_table_name, told_elsewhere};
 use crate::{Column, TableName};
 
 /// How records are protected on their way to the database.
@@ -29,11 +29,20 @@ pub(crate) struct Examined {
     pub(crate) database: String,
     /// Who is logged on.
     pub(crate) logon: String,
-    /// The name that rights are granted to, quoted; `None` where there are no rights.
-    pub(crate) grantee: Option<String>,
+    /// Whom rights are granted to; `None` where there are no rights, or this logon has all.
+    pub(crate) grantee: Option<Grantee>,
     /// `None` where nothing crosses a network.
     pub(crate) encryption: Option<Encryption>,
-    pub(crate) table: Option<ExaminedTable>,
+    pub(crate) table: Sought<ExaminedTable>,
+}
+
+/// A user of the database.
+pub(crate) struct Grantee {
+    /// Quoted.
+    pub(crate) name: String,
+    /// Whether there is no such user yet: the logon is in the database as everybody's
+    /// guest, or as one of a group.
+    pub(crate) is_to_be_made: bool,
 }
 
 /// What the catalogue says of the table.
@@ -69,8 +78,8 @@ impl Examined {
             });
         }
         match &self.table {
-            None => probes.push(self.no_table(table)),
-            Some(found) => {
+            Sought::Elsewhere(elsewhere) => probes.push(self.no_table(table, elsewhere)),
+            Sought::Here(found) => {
                 probes.push(Probe::ok("table", &found.name));
                 probes.push(self.columns(found));
                 probes.push(self.rights(found));
@@ -110,14 +119,46 @@ impl Examined {
         vec![compatible, Probe::ok("reading", reading)]
     }
 
-    fn no_table(&self, table: &TableName) -> Probe {
-        Probe::fail(
-            "table",
-            format!("there is no table {table}, or this logon may not see it"),
-            "check TABLE_NAME and the database's name; where there is none yet, run \
-             `csc-sender init` or have your DBA run this",
-        )
-        .mended_by(create_sql(self.dialect, table).trim_end())
+    fn no_table(&self, table: &TableName, elsewhere: &[String]) -> Probe {
+        let grant = self.grant("SELECT, UPDATE", &quoted(self.dialect, table));
+        let create = match grant {
+            Some(_) => {
+                "where there is none yet, or no right to it, have your DBA run this (or make it \
+                 with `csc-sender init`)"
+            }
+            None => "where there is none yet, run `csc-sender init` or have your DBA run this",
+        };
+        let probe = match elsewhere.first() {
+            Some(first) => Probe::fail(
+                "table",
+                format!("there is no table {table}: {}", told_elsewhere(elsewhere)),
+                set_table_name(table, first, create),
+            ),
+            None => Probe::fail(
+                "table",
+                format!("there is no table {table}, or this logon may not see it"),
+                format!("check TABLE_NAME and the database's name; {create}"),
+            ),
+        };
+        if table.schema().is_none() && !elsewhere.is_empty() {
+            return probe;
+        }
+        let mut statement = create_sql(self.dialect, table);
+        statement.extend(grant);
+        probe.mended_by(statement.trim_end())
+    }
+
+    /// The statement that grants these rights; `None` where nobody needs to be granted any.
+    fn grant(&self, rights: &str, table: &str) -> Option<String> {
+        let Grantee {
+            name,
+            is_to_be_made,
+        } = self.grantee.as_ref()?;
+        let user = match is_to_be_made {
+            true => format!("CREATE USER {name};\n"),
+            false => String::new(),
+        };
+        Some(format!("{user}GRANT {rights} ON {table} TO {name};"))
     }
 
     fn columns(&self, table: &ExaminedTable) -> Probe {
@@ -148,21 +189,26 @@ impl Examined {
             )
             .mended_by(add(&missing));
         }
-        let short: Vec<String> = table
+        let short: Vec<(&Column, usize)> = table
             .columns
             .iter()
             .filter(|column| column.name.to_ascii_lowercase().ends_with("json_payload"))
-            .filter_map(|column| {
-                let most = column.max_chars?;
-                Some(format!("{} takes {most} characters only", column.name))
-            })
+            .filter_map(|column| Some((column, column.max_chars?)))
             .collect();
         if !short.is_empty() {
+            let found = short
+                .iter()
+                .map(|(column, most)| format!("{} takes {most} characters only", column.name));
+            let widen = short.iter().filter_map(|(column, _)| {
+                widen_column_sql(self.dialect, &table.name, &column.name)
+            });
             return Probe::fail(
                 "columns",
-                short.join("; "),
-                "ask your DBA for a column without a limit: a record may have several megabytes",
-            );
+                found.collect::<Vec<_>>().join("; "),
+                "a record may have several megabytes: ask your DBA to run this (with NOT NULL at \
+                 the end in SQL Server, where the column has that now)",
+            )
+            .mended_by(widen.collect::<Vec<_>>().join("\n"));
         }
         let kinds: Vec<String> = table
             .columns
@@ -194,13 +240,13 @@ impl Examined {
             return Probe::ok("rights", "SELECT and UPDATE, which is all that a run needs");
         }
         let missing = missing.join(", ");
-        match &self.grantee {
-            Some(grantee) => Probe::fail(
+        match self.grant(&missing, &table.name) {
+            Some(grant) => Probe::fail(
                 "rights",
-                format!("{} has no right to {missing}", self.logon),
+                format!("this logon has no right to {missing}"),
                 "ask your DBA to run this",
             )
-            .mended_by(format!("GRANT {missing} ON {} TO {grantee};", table.name)),
+            .mended_by(grant),
             None => Probe::fail(
                 "rights",
                 "the file cannot be written",

@@ -27,6 +27,21 @@ pub(crate) const BLOCKED: &[Duration] = &[Duration::from_millis(250), Duration::
 /// notice that the old one, which holds it, is gone.
 pub(crate) const LOCK_AGAIN: Duration = Duration::from_secs(60);
 
+/// What is said where the connection was lost under something that is not tried again: what
+/// is begun there is a transaction, which ends with its connection.
+pub(crate) fn lost(place: &str, what: &str, why: String) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Connection,
+        Message::new(
+            303,
+            format!("Cannot {what} ({place})"),
+            why,
+            "check that the server is up and the network lets the connection stand, then start \
+             again: all of it or nothing is written, since the server undoes what was only begun",
+        ),
+    )
+}
+
 /// What is said where a database has not come back after so many tries. `why`: of the last.
 pub(crate) fn stayed_away(
     place: &str,
@@ -45,8 +60,8 @@ pub(crate) fn stayed_away(
                 waited.as_secs()
             ),
             "check that the server is up and the network lets the connection stand, then \
-             start again: what was sent and could not be recorded is in the journal, and \
-             the next run records it first",
+             start again: what a run sent and could not record is in the journal, and the \
+             next run records it first",
         ),
     )
 }

@@ -30,6 +30,7 @@ use self::session::{Patience, Session, Values, no_answer};
 use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
+use crate::shape::{Sought, no_table};
 use crate::standstill::Standstills;
 use crate::store::{no_partial_column, taken_over};
 use crate::{
@@ -92,7 +93,7 @@ impl PostgresStore {
 
     /// The table's number and its quoted name, whatever the case of its name, preferring
     /// the exact one.
-    async fn find(&self) -> Result<Option<(u32, String)>, StoreError> {
+    async fn find(&self) -> Result<Sought<(u32, String)>, StoreError> {
         let visible = if self.table.schema().is_some() {
             "(n.nspname = $1 OR lower(n.nspname) = lower($1))"
         } else {
@@ -115,7 +116,21 @@ impl PostgresStore {
                 },
             )
             .await?;
-        Ok(table.into_iter().next())
+        if let Some(found) = table.into_iter().next() {
+            return Ok(Sought::Here(found));
+        }
+        let elsewhere = self
+            .read(
+                LOOK_UP,
+                "SELECT n.nspname || '.' || c.relname
+                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                 WHERE lower(c.relname) = lower($1) AND c.relkind IN ('r', 'p')
+                   AND has_schema_privilege(n.oid, 'USAGE') ORDER BY 1",
+                &[&self.table.name()],
+                |row| row.get(0),
+            )
+            .await?;
+        Ok(Sought::Elsewhere(elsewhere))
     }
 
     async fn columns(&self, oid: u32) -> Result<Vec<Column>, StoreError> {
@@ -178,14 +193,11 @@ impl PostgresStore {
 
     async fn look_up(&self) -> Result<Found, StoreError> {
         let create_command = "csc-sender init --print postgres";
-        let Some((oid, full_name)) = self.find().await? else {
-            // No column: the shape says that there is no such table.
-            return Err(
-                match TableShape::new(&self.table, Vec::new(), false, create_command) {
-                    Err(missing) => missing,
-                    Ok(_) => self.no_answer(LOOK_UP),
-                },
-            );
+        let (oid, full_name) = match self.find().await? {
+            Sought::Here(found) => found,
+            Sought::Elsewhere(elsewhere) => {
+                return Err(no_table(&self.table, &elsewhere, create_command));
+            }
         };
         let columns = self.columns(oid).await?;
         let unique = self.unique_person(oid).await?;

@@ -45,6 +45,57 @@ const WRITTEN: [&str; 5] = [
     "previous_json_payload",
 ];
 
+/// What was looked for by the table's name.
+pub(crate) enum Sought<T> {
+    /// The table.
+    Here(T),
+    /// There is none where it is looked for. In other schemas, tables of that name are
+    /// called so, in full.
+    Elsewhere(Vec<String>),
+}
+
+/// Nothing is where the table is looked for. `elsewhere`: see [`Sought`].
+pub(crate) fn no_table(
+    table: &TableName,
+    elsewhere: &[String],
+    create_command: &str,
+) -> StoreError {
+    let create = format!(
+        "to create both staging tables, run `csc-sender init` or give your DBA the SQL of \
+         `{create_command}`"
+    );
+    let (why, next) = match elsewhere.first() {
+        Some(first) => (
+            told_elsewhere(elsewhere),
+            set_table_name(table, first, &create),
+        ),
+        None => (
+            "it does not exist there, or this logon may not see it".to_string(),
+            format!("check TABLE_NAME and the database's name; {create}"),
+        ),
+    };
+    let what = format!("The database has no table {table}");
+    StoreError::new(StoreErrorKind::Table, Message::new(304, what, why, next))
+}
+
+/// That tables of that name are in other schemas.
+pub(crate) fn told_elsewhere(elsewhere: &[String]) -> String {
+    format!(
+        "in the schema where it is looked for there is none; elsewhere there is {}",
+        elsewhere.join(", ")
+    )
+}
+
+/// What to do about it. Whoever named no schema most likely forgot it, and a second table
+/// would stay empty beside the one that is filled: how to make one is told to others only.
+pub(crate) fn set_table_name(table: &TableName, first: &str, create: &str) -> String {
+    let set = format!("if that is the one, set TABLE_NAME={first}");
+    match table.schema() {
+        Some(_) => format!("{set}; {create}"),
+        None => set,
+    }
+}
+
 impl TableShape {
     /// Checks that the columns that are needed are there.
     pub(crate) fn new(
@@ -54,18 +105,7 @@ impl TableShape {
         create_command: &str,
     ) -> Result<Self, StoreError> {
         if columns.is_empty() {
-            return Err(StoreError::new(
-                StoreErrorKind::Table,
-                Message::new(
-                    304,
-                    format!("The database has no table {table}"),
-                    "it does not exist there, or this logon may not see it",
-                    format!(
-                        "check TABLE_NAME and the database's name; to create both staging tables, \
-                         run `csc-sender init` or give your DBA the SQL of `{create_command}`"
-                    ),
-                ),
-            ));
+            return Err(no_table(table, &[], create_command));
         }
         let shape = TableShape {
             columns,

@@ -555,36 +555,7 @@ impl StagingStore for SqlServerStore {
     }
 
     async fn stage(&self, rows: &[NewRow]) -> Result<(), StoreError> {
-        let found = self.found().await?;
-        let mut writer = self.writer.lock().await;
-        let what = "stage rows";
-        let mut run = async |statement| {
-            let done = writer.session.ask_once(statement, &mut |_| Some(())).await;
-            if done.is_err() {
-                // The server undoes what is not committed when the connection ends.
-                writer.session.drop_connection();
-            }
-            done.map_err(|failure| messages::statement_failed(&self.target, what, failure))
-        };
-        run(Statement::new("BEGIN TRANSACTION", Vec::new())).await?;
-        for piece in rows.chunks(ROWS_A_STATEMENT) {
-            let values = piece.iter().flat_map(|row| {
-                let values: [Value; statements::STAGE_VALUES] = [
-                    Value::Word(Some(row.person_id.clone())),
-                    Value::Word(row.legacy_id.clone()),
-                    Value::Text(Some(row.payload.clone())),
-                    Value::Digest(Some(row.hash)),
-                ];
-                values
-            });
-            run(Statement::new(
-                found.statements.stage(piece.len()),
-                values.collect(),
-            ))
-            .await?;
-        }
-        run(Statement::new("COMMIT TRANSACTION", Vec::new())).await?;
-        Ok(())
+        anon::stage(self, rows).await
     }
 
     async fn fill(&self, rows: &mut dyn RowSource, earlier: Earlier) -> Result<Filled, Halt> {

@@ -3,7 +3,7 @@
 use csc_message::Exit;
 use csc_staging::{ConnectionTarget, Created, Dialect, TableName, connect_creating, create_sql};
 
-use super::{Context, Outcome, block_on};
+use super::{Context, Outcome, block_on, tell_of_standstills};
 use crate::arguments::{InitArgs, PrintDialect};
 use crate::configuration::{Need, Settings};
 use crate::console;
@@ -43,6 +43,7 @@ async fn create(settings: &Settings, tables: &[TableName]) -> Outcome {
         let store = connect_creating(target, table)
             .await
             .map_err(|e| vec![e.into()])?;
+        tell_of_standstills(&*store);
         let created = store.create().await.map_err(|e| vec![e.into()])?;
         let words = match created {
             Created::Now => "created",

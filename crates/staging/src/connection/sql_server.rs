@@ -73,7 +73,8 @@ fn meaning(key: &str) -> Meaning<Field> {
         | "asynchronousprocessing" | "commandtimeout" | "connectionlifetime"
         | "connectionreset" | "contextconnection" | "currentlanguage" | "datatypecompatibility"
         | "enlist" | "extendedproperties" | "loadbalancetimeout" | "maxpoolsize" | "minpoolsize"
-        | "multipleactiveresultsets" | "persistsecurityinfo" | "poolblockingperiod" | "pooling"
+        | "multipleactiveresultsets" | "network" | "networklibrary" | "persistsecurityinfo"
+        | "poolblockingperiod" | "pooling"
         | "replication" | "transactionbinding" | "typesystemversion" | "userinstance"
         | "useprocedureforprepare"
         // Of JDBC.
@@ -308,7 +309,7 @@ fn address(fields: &mut Fields<Field>, findings: &mut Findings) -> Option<Server
     })
 }
 
-/// Windows where the string says so or names nobody.
+/// Windows where the string says so, or names nobody and does not say otherwise.
 fn settle_logon(
     fields: &mut Fields<Field>,
     beside: &Logon,
@@ -320,12 +321,13 @@ fn settle_logon(
     };
     let integrated = match fields.take(Field::Integrated) {
         // ADO.NET's word for yes.
-        Some(pair) if pair.value.trim().eq_ignore_ascii_case("sspi") => true,
-        Some(pair) => pairs::yes_or_no(&pair, findings)?,
-        None => false,
+        Some(pair) if pair.value.trim().eq_ignore_ascii_case("sspi") => Some(true),
+        Some(pair) => Some(pairs::yes_or_no(&pair, findings)?),
+        None => None,
     };
+    let sql_is_named = sql_is_named || integrated == Some(false);
     let (user, password) = (fields.take(Field::User), fields.take(Field::Password));
-    if integrated {
+    if integrated == Some(true) {
         if user.is_some() || password.is_some() || beside.user.is_some() {
             findings.warn(
                 "The connection string asks for the Windows logon, so the user and password \
@@ -364,7 +366,8 @@ fn no_user(findings: &mut Findings) {
     findings.missing(
         "user",
         "it asks for a SQL logon, which needs a user and a password",
-        "add the user (UID=…), or write Trusted_Connection=yes for the Windows logon",
+        "add them (UID=… and PWD=…, or DB_USER and DB_PASSWORD), or write Trusted_Connection=yes \
+         for the Windows logon",
     );
 }
 

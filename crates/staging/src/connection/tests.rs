@@ -165,6 +165,8 @@ fn what_has_no_effect_is_named_in_a_warning() {
                 "Address is given twice in the connection string (once as Server); the first counts",
             ],
         ),
+        // TCP by the name of its library, as older strings have it.
+        ("Server=h;Database=d;Network Library=DBMSSOCN", Vec::new()),
         (
             "Server=a;Server=b;Database=d",
             vec!["Server is given twice in the connection string (the same key); the last counts"],

@@ -3,7 +3,8 @@
 use super::PostgresStore;
 use crate::StoreError;
 use crate::ddl::Dialect;
-use crate::examine::{Encryption, Examined, ExaminedTable};
+use crate::examine::{Encryption, Examined, ExaminedTable, Grantee};
+use crate::shape::Sought;
 
 const WHAT: &str = "look at the database";
 
@@ -53,15 +54,19 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
         level: None,
         database: row.get(2),
         logon: row.get(3),
-        grantee: Some(row.get(4)),
+        grantee: Some(Grantee {
+            name: row.get(4),
+            is_to_be_made: false,
+        }),
         encryption: Some(encryption),
         table: table(store).await?,
     })
 }
 
-async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreError> {
-    let Some((oid, name)) = store.find().await? else {
-        return Ok(None);
+async fn table(store: &PostgresStore) -> Result<Sought<ExaminedTable>, StoreError> {
+    let (oid, name) = match store.find().await? {
+        Sought::Here(found) => found,
+        Sought::Elsewhere(elsewhere) => return Ok(Sought::Elsewhere(elsewhere)),
     };
     let rows = store
         .read(
@@ -78,7 +83,7 @@ async fn table(store: &PostgresStore) -> Result<Option<ExaminedTable>, StoreErro
     let Some(row) = rows.first() else {
         return Err(store.no_answer(WHAT));
     };
-    Ok(Some(ExaminedTable {
+    Ok(Sought::Here(ExaminedTable {
         name,
         columns: store.columns(oid).await?,
         may_read: row.get(0),

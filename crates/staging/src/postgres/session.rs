@@ -177,7 +177,11 @@ impl Session {
         if link.lost || link.client.is_closed() {
             if link.pinned {
                 return Err(Unconnected {
-                    error: undone(&database_place(&self.target)),
+                    error: patience::lost(
+                        &database_place(&self.target),
+                        "go on with what was begun",
+                        "the connection was lost, and the transaction with it".to_string(),
+                    ),
                     passing: false,
                 });
             }
@@ -305,15 +309,13 @@ impl Session {
         sql: &str,
         values: Values<'_>,
     ) -> Result<(), StoreError> {
-        let begun = Instant::now();
         let done = self.ask_once(sql, values, &mut |_| ()).await;
         done.map(|_| ())
-            .map_err(|failure| self.failed(what, failure, 1, begun))
+            .map_err(|failure| self.failed_once(what, failure))
     }
 
     /// Runs statements without values, once.
     pub(super) async fn execute(&self, what: &str, sql: &str) -> Result<(), StoreError> {
-        let begun = Instant::now();
         let done = match self.link().await {
             Err(none) => Err(Failure::Unconnected(none)),
             Ok((client, _)) => {
@@ -325,13 +327,12 @@ impl Session {
                 }
             }
         };
-        done.map_err(|failure| self.failed(what, failure, 1, begun))
+        done.map_err(|failure| self.failed_once(what, failure))
     }
 
     /// Runs statements that begin a transaction, and rolls it back whatever came of them.
     /// Gives how many rows the last one wrote.
     pub(super) async fn try_out(&self, what: &str, sql: &str) -> Result<u64, StoreError> {
-        let begun = Instant::now();
         let tried = match self.link().await {
             Err(none) => Err(Failure::Unconnected(none)),
             Ok((client, _)) => {
@@ -348,7 +349,7 @@ impl Session {
                 }
             }
         };
-        let messages = tried.map_err(|failure| self.failed(what, failure, 1, begun))?;
+        let messages = tried.map_err(|failure| self.failed_once(what, failure))?;
         let written = messages
             .into_iter()
             .rev()
@@ -368,31 +369,30 @@ impl Session {
         }
     }
 
+    /// What was tried again as often as it may be.
     fn failed(&self, what: &str, failure: Failure, tries: usize, begun: Instant) -> StoreError {
+        let is_away = match &failure {
+            Failure::Lost(_) => true,
+            Failure::Unconnected(none) => none.passing,
+            Failure::Slow | Failure::Refused(_) => false,
+        };
+        if !is_away {
+            return self.failed_once(what, failure);
+        }
         let place = database_place(&self.target);
-        let why = self.why(&failure);
+        patience::stayed_away(&place, what, tries, begun.elapsed(), &self.why(&failure))
+    }
+
+    /// What is not tried again.
+    fn failed_once(&self, what: &str, failure: Failure) -> StoreError {
+        let place = database_place(&self.target);
         match failure {
             Failure::Refused(error) => statement_refused(&place, what, &error),
             Failure::Slow => no_answer(&place, what, self.patience.statement),
-            Failure::Unconnected(none) if !none.passing => none.error,
-            Failure::Lost(_) | Failure::Unconnected(_) => {
-                patience::stayed_away(&place, what, tries, begun.elapsed(), &why)
-            }
+            Failure::Unconnected(none) => none.error,
+            Failure::Lost(_) => patience::lost(&place, what, self.why(&failure)),
         }
     }
-}
-
-/// The connection went in the middle of a transaction.
-fn undone(place: &str) -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Connection,
-        Message::new(
-            340,
-            format!("The connection was lost ({place})"),
-            "the server has undone what was begun: all of it, or nothing, is written",
-            "check that the server is up and the network lets the connection stand, then start again",
-        ),
-    )
 }
 
 pub(super) fn no_answer(place: &str, what: &str, waited: Duration) -> StoreError {

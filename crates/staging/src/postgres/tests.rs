@@ -146,7 +146,8 @@ async fn pass(
             read = server.read(&mut down) => match read {
                 Ok(read) if read > 0 => {
                     // The answer that tells of a statement's end (CommandComplete) is lost.
-                    let ends = down[..read].windows(7).any(|seven| seven.starts_with(b"UPDATE ") || seven.starts_with(b"SELECT "));
+                    let told = [b"UPDATE ", b"SELECT ", b"INSERT "];
+                    let ends = down[..read].windows(7).any(|seven| told.iter().any(|told| seven == *told));
                     if ends && swallow.swap(false, Ordering::SeqCst) {
                         return;
                     }
@@ -291,6 +292,28 @@ async fn what_was_recorded_before_the_answer_was_lost_counts_as_recorded() {
         "an answer was lost"
     );
     assert_eq!(recorded, [1, 2, 3]);
+    scene.clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn staging_whose_connection_was_lost_says_that_nothing_is_half_written() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    let row = NewRow {
+        person_id: "P9".into(),
+        legacy_id: None,
+        payload: "{}".into(),
+        hash: [1; 32],
+    };
+    store.shape().await.unwrap();
+    scene.way.swallow.store(true, Ordering::SeqCst);
+    let lost = store.stage(&[row]).await.unwrap_err();
+    assert_eq!(
+        (lost.kind, lost.message.code()),
+        (StoreErrorKind::Connection, 303)
+    );
+    let next = lost.message.next();
+    assert!(next.contains("all of it or nothing"), "{lost}");
     scene.clean().await;
 }
 

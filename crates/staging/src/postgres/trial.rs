@@ -2,6 +2,7 @@
 
 use super::PostgresStore;
 use crate::StoreError;
+use crate::shape::Sought;
 use crate::store::TRY_WRITING;
 
 /// How long the trial waits for a row that somebody else is writing to.
@@ -9,7 +10,7 @@ const LOCK_WAIT: &str = "10s";
 
 pub(super) async fn try_writing(store: &PostgresStore) -> Result<u64, StoreError> {
     let shape = &store.found().await?.shape;
-    let Some((_, table)) = store.find().await? else {
+    let Sought::Here((_, table)) = store.find().await? else {
         return Err(store.no_answer(TRY_WRITING));
     };
     let same: Vec<String> = shape

@@ -7,6 +7,7 @@ use crate::StoreError;
 use crate::connection::SqlitePath;
 use crate::ddl::Dialect;
 use crate::examine::{Examined, ExaminedTable};
+use crate::shape::Sought;
 
 pub(super) fn examine(inner: &Inner, connection: &Connection) -> Result<Examined, StoreError> {
     let columns = inner.columns(connection)?;
@@ -14,9 +15,9 @@ pub(super) fn examine(inner: &Inner, connection: &Connection) -> Result<Examined
         .is_readonly("main")
         .map_err(|e| inner.refused("look at the database", &e))?;
     let table = if columns.is_empty() {
-        None
+        Sought::Elsewhere(Vec::new())
     } else {
-        Some(ExaminedTable {
+        Sought::Here(ExaminedTable {
             name: inner.full_name(),
             columns,
             may_read: true,

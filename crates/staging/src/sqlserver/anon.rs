@@ -1,13 +1,25 @@
-//! Filling, changing and setting back, in SQL Server.
+//! Staging, filling, changing and setting back, in SQL Server.
 
 use super::messages::statement_failed;
 use super::session::Statement;
 use super::values::{Row, Value};
 use super::{ROWS_A_STATEMENT, SqlServerStore, statements};
 use crate::anon::{by_status, not_empty};
-use crate::{Earlier, Filled, Halt, Restaged, RowKey, RowSource, StoreError, SubmissionStatus};
+use crate::{
+    Earlier, Filled, Halt, NewRow, Restaged, RowKey, RowSource, StoreError, SubmissionStatus,
+};
 
-const WHAT: &str = "fill the table";
+const STAGE: &str = "stage rows";
+const FILL: &str = "fill the table";
+
+/// All of them or none, in one transaction as with [`fill`].
+pub(super) async fn stage(store: &SqlServerStore, rows: &[NewRow]) -> Result<(), StoreError> {
+    store.found().await?;
+    run(store, STAGE, "BEGIN TRANSACTION", Vec::new()).await?;
+    insert(store, STAGE, rows).await?;
+    run(store, STAGE, "COMMIT TRANSACTION", Vec::new()).await?;
+    Ok(())
+}
 
 /// One transaction on the connection that writes. Nothing in it is tried again: where the
 /// connection is lost, the server has undone what went before.
@@ -18,11 +30,11 @@ pub(super) async fn fill(
 ) -> Result<Filled, Halt> {
     store.table.must_be_anon()?;
     store.found().await?;
-    run(store, "BEGIN TRANSACTION", Vec::new()).await?;
+    run(store, FILL, "BEGIN TRANSACTION", Vec::new()).await?;
     let filled = fill_within(store, rows, earlier).await;
     match &filled {
         Ok(_) => {
-            run(store, "COMMIT TRANSACTION", Vec::new()).await?;
+            run(store, FILL, "COMMIT TRANSACTION", Vec::new()).await?;
         }
         // The server undoes what is not committed when the connection ends, and the run
         // lock is let go with it: nothing is written after this.
@@ -34,6 +46,7 @@ pub(super) async fn fill(
 /// Runs a statement of the transaction once, and gives the number that it gives.
 async fn run(
     store: &SqlServerStore,
+    what: &str,
     sql: impl Into<String>,
     values: Vec<Value>,
 ) -> Result<Option<i64>, StoreError> {
@@ -47,7 +60,7 @@ async fn run(
         writer.session.drop_connection();
     }
     done.map(|numbers| numbers.first().copied())
-        .map_err(|failure| statement_failed(&store.target, WHAT, failure))
+        .map_err(|failure| statement_failed(&store.target, what, failure))
 }
 
 async fn fill_within(
@@ -56,13 +69,13 @@ async fn fill_within(
     earlier: Earlier,
 ) -> Result<Filled, Halt> {
     let statements = &store.found().await?.statements;
-    let counted = run(store, statements.count_all(), Vec::new()).await?;
+    let counted = run(store, FILL, statements.count_all(), Vec::new()).await?;
     let removed = counted.unwrap_or_default().unsigned_abs();
     if removed > 0 {
         if earlier == Earlier::Kept {
             return Err(not_empty(&store.table, removed).into());
         }
-        run(store, statements.remove_all(), Vec::new()).await?;
+        run(store, FILL, statements.remove_all(), Vec::new()).await?;
     }
     let mut written = 0;
     loop {
@@ -71,19 +84,25 @@ async fn fill_within(
             return Ok(Filled { removed, written });
         }
         written += rows.len() as u64;
-        for piece in rows.chunks(ROWS_A_STATEMENT) {
-            let values = piece.iter().flat_map(|row| {
-                let values: [Value; statements::STAGE_VALUES] = [
-                    Value::Word(Some(row.person_id.clone())),
-                    Value::Word(row.legacy_id.clone()),
-                    Value::Text(Some(row.payload.clone())),
-                    Value::Digest(Some(row.hash)),
-                ];
-                values
-            });
-            run(store, statements.stage(piece.len()), values.collect()).await?;
-        }
+        insert(store, FILL, &rows).await?;
     }
+}
+
+async fn insert(store: &SqlServerStore, what: &str, rows: &[NewRow]) -> Result<(), StoreError> {
+    let statements = &store.found().await?.statements;
+    for piece in rows.chunks(ROWS_A_STATEMENT) {
+        let values = piece.iter().flat_map(|row| {
+            let values: [Value; statements::STAGE_VALUES] = [
+                Value::Word(Some(row.person_id.clone())),
+                Value::Word(row.legacy_id.clone()),
+                Value::Text(Some(row.payload.clone())),
+                Value::Digest(Some(row.hash)),
+            ];
+            values
+        });
+        run(store, what, statements.stage(piece.len()), values.collect()).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn restage(

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::hashed::{HashedAs, hashed_as};
-use super::messages::statement_failed;
 use super::run_lock::lock_name;
-use super::session::{Failure, Session, Statement};
+use super::session::{Session, Statement};
 use super::statements::{Statements, bracketed};
 use super::values::Value;
+use crate::shape::{Sought, no_table};
 use crate::{Column, StoreError, TableName, TableShape};
 
 const WHAT: &str = "look up the table";
@@ -48,11 +48,9 @@ impl Spelled {
 
 /// Finds the table, whatever the case of its name, preferring the exact one.
 pub(super) async fn look_up(session: &mut Session, table: &TableName) -> Result<Found, StoreError> {
-    let Some(spelled) = find(session, table).await? else {
-        // No column: the shape says that there is no such table.
-        let missing = TableShape::new(table, Vec::new(), false, CREATE_COMMAND).err();
-        return Err(missing
-            .unwrap_or_else(|| statement_failed(session.target(), WHAT, Failure::Unreadable)));
+    let spelled = match find(session, table).await? {
+        Sought::Here(spelled) => spelled,
+        Sought::Elsewhere(elsewhere) => return Err(no_table(table, &elsewhere, CREATE_COMMAND)),
     };
     let columns = columns(session, &spelled).await?;
     let unique_person = keeps_one_row(session, &spelled).await?;
@@ -70,7 +68,7 @@ pub(super) async fn look_up(session: &mut Session, table: &TableName) -> Result<
 pub(super) async fn find(
     session: &mut Session,
     table: &TableName,
-) -> Result<Option<Spelled>, StoreError> {
+) -> Result<Sought<Spelled>, StoreError> {
     let schema = match table.schema() {
         Some(_) => "@P2",
         None => "SCHEMA_NAME()",
@@ -103,10 +101,20 @@ pub(super) async fn find(
             },
         )
         .await?;
+    Ok(nearest(table, found))
+}
+
+/// `found`: tables of that name, each with the schema that is looked in first.
+fn nearest(table: &TableName, found: Vec<(Spelled, String)>) -> Sought<Spelled> {
+    let dotted = |(spelled, _): &(Spelled, String)| format!("{}.{}", spelled.schema, spelled.name);
+    let elsewhere = found.iter().map(dotted).collect();
     let ranked = found
         .into_iter()
         .filter_map(|(spelled, schema)| Some((spelled.rank(table, &schema)?, spelled)));
-    Ok(ranked.min_by_key(|(rank, _)| *rank).map(|(_, found)| found))
+    match ranked.min_by_key(|(rank, _)| *rank) {
+        Some((_, found)) => Sought::Here(found),
+        None => Sought::Elsewhere(elsewhere),
+    }
 }
 
 pub(super) async fn columns(
@@ -229,6 +237,35 @@ mod tests {
         ] {
             let is = found.full_name();
             assert_eq!(found.rank(table, schema), expected, "{table}: {is}");
+        }
+    }
+
+    #[test]
+    fn tables_of_that_name_in_other_schemas_are_named_where_none_is_here() {
+        let there = |schema: &str| {
+            let spelled = Spelled {
+                id: 1,
+                schema: schema.to_string(),
+                name: "T_anon".to_string(),
+            };
+            (spelled, "dbo".to_string())
+        };
+        let bare: TableName = "t_anon".parse().unwrap();
+        for (schemas, expected) in [
+            (vec!["ssd_development", "dbo"], Ok("[dbo].[T_anon]")),
+            (
+                vec!["ssd_development", "old"],
+                Err(vec!["ssd_development.T_anon", "old.T_anon"]),
+            ),
+            (Vec::new(), Err(Vec::new())),
+        ] {
+            let found = schemas.into_iter().map(there).collect();
+            match (nearest(&bare, found), expected) {
+                (Sought::Here(found), Ok(name)) => assert_eq!(found.full_name(), name),
+                (Sought::Elsewhere(found), Err(names)) => assert_eq!(found, names),
+                (Sought::Here(found), Err(_)) => panic!("{}", found.full_name()),
+                (Sought::Elsewhere(found), Ok(_)) => panic!("{found:?}"),
+            }
         }
     }
 

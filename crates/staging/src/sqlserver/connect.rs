@@ -22,7 +22,6 @@ use crate::connection::{ApplicationIntent, Encrypt, SqlServerLogon, SqlServerTar
 /// What every session is told, whatever the server's and the logon's defaults are:
 /// - the settings without which a table with a filtered index cannot be written,
 /// - no text is cut (TEXTSIZE), and a statement is a transaction of its own,
-/// - a lock is waited for no longer than half a minute (and then asked for again),
 /// - in a deadlock it is this session that gives way: its statements can be repeated,
 ///   an authority's nightly job perhaps not.
 const SESSION: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, \
@@ -30,8 +29,11 @@ const SESSION: &str = "SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, 
     SET NUMERIC_ROUNDABORT, IMPLICIT_TRANSACTIONS OFF; \
     SET TEXTSIZE 2147483647; \
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-    SET LOCK_TIMEOUT 30000; \
     SET DEADLOCK_PRIORITY LOW";
+
+/// How long the server waits for a lock before it refuses the statement, which is then
+/// asked for again.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// Where the default instance listens.
 const DEFAULT_PORT: u16 = 1433;
@@ -51,7 +53,11 @@ pub(super) fn wait(target: &SqlServerTarget) -> Duration {
 /// Connects and prepares the session.
 pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault> {
     let port = port(target).await?;
-    let context = context(target, port);
+    let spn = match target.logon {
+        SqlServerLogon::Windows => Some(spn(target, port).await),
+        SqlServerLogon::Sql { .. } => None,
+    };
+    let context = context(target, port, spn.as_deref());
     // The port after a comma makes it TCP, and an IPv6 address needs no brackets.
     let address = format!("{},{port}", target.host);
     let limit = wait(target) + GRACE;
@@ -59,7 +65,8 @@ pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault
         let mut client = TdsConnectionProvider
             .create_client(context, &address, None)
             .await?;
-        client.execute(SESSION.to_string(), ()).await?;
+        let settings = format!("{SESSION}; SET LOCK_TIMEOUT {}", LOCK_WAIT.as_millis());
+        client.execute(settings, ()).await?;
         client.close_query().await?;
         Ok::<_, Error>(client)
     })
@@ -69,13 +76,7 @@ pub(super) async fn connect(target: &SqlServerTarget) -> Result<TdsClient, Fault
             tell(target, port, &client);
             Ok(client)
         }
-        Ok(Err(error)) => {
-            let spn = match target.logon {
-                SqlServerLogon::Windows => Some(spn(target, port).await),
-                SqlServerLogon::Sql { .. } => None,
-            };
-            Err(fault(target, port, &error, spn.as_deref()))
-        }
+        Ok(Err(error)) => Err(fault(target, port, &error, spn.as_deref())),
         Err(_) => Err(no_answer(target, port)),
     }
 }
@@ -143,13 +144,17 @@ async fn port(target: &SqlServerTarget) -> Result<u16, Fault> {
 }
 
 /// The connection string in the driver's terms.
-fn context(target: &SqlServerTarget, port: u16) -> ClientContext {
+fn context(target: &SqlServerTarget, port: u16, spn: Option<&str>) -> ClientContext {
     let mut context = ClientContext::with_data_source(&format!("{},{port}", target.host));
     context.database.clone_from(&target.database);
     match &target.logon {
         SqlServerLogon::Windows => {
             context.tds_authentication_method = TdsAuthenticationMethod::SSPI;
-            context.server_spn.clone_from(&target.server_spn);
+            context.server_spn = if cfg!(windows) {
+                target.server_spn.clone()
+            } else {
+                spn.map(gssapi_name)
+            };
         }
         SqlServerLogon::Sql { user, password } => {
             context.user_name.clone_from(user);
@@ -205,7 +210,20 @@ fn encryption(target: &SqlServerTarget) -> EncryptionOptions {
     }
 }
 
-/// The service's name that Kerberos was asked for. Finding it out asks the DNS, which
+/// A service's name as GSSAPI takes it, `service@host:port`: the realm is found out there.
+/// The driver hands on what it is given. Of a name that it makes itself it leaves the port
+/// out, so that Kerberos would be asked for the default instance, whichever is meant.
+fn gssapi_name(spn: &str) -> String {
+    match spn.split_once('/') {
+        Some((service, rest)) => {
+            let host = rest.split_once('@').map_or(rest, |(host, _)| host);
+            format!("{service}@{host}")
+        }
+        None => spn.to_string(),
+    }
+}
+
+/// The service's name that Kerberos is asked for. Finding it out asks the DNS, which
 /// may take a while.
 async fn spn(target: &SqlServerTarget, port: u16) -> String {
     if let Some(spn) = &target.server_spn {
@@ -278,6 +296,7 @@ mod tests {
                  APP=Nightly;WSID=PC7;Connection Timeout=42;"
             )),
             1500,
+            None,
         );
         assert_eq!(context.data_source, "sql01,1500");
         assert_eq!(context.database, "HDM_Local");
@@ -305,12 +324,18 @@ mod tests {
                 "{ODBC}Trusted_Connection=yes;ServerSPN=MSSQLSvc/x:1;"
             )),
             1433,
+            Some("MSSQLSvc/x:1"),
         );
         assert_eq!(
             context.tds_authentication_method,
             TdsAuthenticationMethod::SSPI
         );
-        assert_eq!(context.server_spn.as_deref(), Some("MSSQLSvc/x:1"));
+        let spn = if cfg!(windows) {
+            "MSSQLSvc/x:1"
+        } else {
+            "MSSQLSvc@x:1"
+        };
+        assert_eq!(context.server_spn.as_deref(), Some(spn));
         assert_eq!(context.application_name, "csc-sender");
         assert_eq!(context.multi_subnet_failover, None);
         assert_eq!(context.connect_timeout, 15);
@@ -328,6 +353,17 @@ mod tests {
             ));
             let found = port(&target).await.ok();
             assert_eq!(found, Some(expected), "{server}");
+        }
+    }
+
+    #[test]
+    fn kerberos_is_asked_for_the_service_with_its_port() {
+        for (spn, expected) in [
+            ("MSSQLSvc/sql01.example:1500", "MSSQLSvc@sql01.example:1500"),
+            ("MSSQLSvc/sql01:SSD@LA.EXAMPLE", "MSSQLSvc@sql01:SSD"),
+            ("MSSQLSvc@sql01", "MSSQLSvc@sql01"),
+        ] {
+            assert_eq!(gssapi_name(spn), expected);
         }
     }
 

@@ -8,7 +8,8 @@ use super::session::{Failure, Session, Statement};
 use super::statements::bracketed;
 use super::values::Value;
 use crate::ddl::Dialect;
-use crate::examine::{Encryption, Examined, ExaminedTable};
+use crate::examine::{Encryption, Examined, ExaminedTable, Grantee};
+use crate::shape::Sought;
 use crate::{StoreError, StoreErrorKind, TableName};
 
 const WHAT: &str = "look at the database";
@@ -20,6 +21,8 @@ struct Own {
     database: String,
     logon: String,
     user: String,
+    /// Whether the database has a user of that name: one of a group needs none.
+    is_user: bool,
 }
 
 pub(super) async fn examine(
@@ -37,9 +40,15 @@ pub(super) async fn examine(
         .negotiated()
         .ok_or_else(|| statement_failed(session.target(), WHAT, Failure::Unreadable))?;
     let table = match find(session, table).await? {
-        Some(spelled) => Some(examine_table(session, spelled).await?),
-        None => None,
+        Sought::Here(spelled) => Sought::Here(examine_table(session, spelled).await?),
+        Sought::Elsewhere(elsewhere) => Sought::Elsewhere(elsewhere),
     };
+    // What guest is given, everybody has.
+    let is_guest = own.user.eq_ignore_ascii_case("guest");
+    let grantee = (own.user != "dbo").then(|| Grantee {
+        name: bracketed(if is_guest { &own.logon } else { &own.user }),
+        is_to_be_made: is_guest || !own.is_user,
+    });
     let target = session.target();
     let Negotiated {
         version,
@@ -53,7 +62,7 @@ pub(super) async fn examine(
         level: Some((own.level, own.snapshot)),
         database: own.database,
         logon: format!("{}, which the server knows as {}", logon(target), own.logon),
-        grantee: Some(bracketed(&own.user)),
+        grantee,
         encryption: Some(Encryption {
             words: encryption.to_string(),
             in_the_clear: !encrypted,
@@ -74,7 +83,10 @@ async fn own(session: &mut Session) -> Result<Own, StoreError> {
                             CAST(COALESCE(d.is_read_committed_snapshot_on, 0) AS INT),
                             CAST(DB_NAME() AS NVARCHAR(128)),
                             CAST(SUSER_SNAME() AS NVARCHAR(128)),
-                            CAST(USER_NAME() AS NVARCHAR(128))
+                            CAST(USER_NAME() AS NVARCHAR(128)),
+                            CAST(CASE WHEN EXISTS (
+                                SELECT 1 FROM sys.database_principals AS p WHERE p.name = USER_NAME()
+                            ) THEN 1 ELSE 0 END AS INT)
                      FROM sys.databases AS d WHERE d.name = DB_NAME()",
                     Vec::new(),
                 )
@@ -86,6 +98,7 @@ async fn own(session: &mut Session) -> Result<Own, StoreError> {
                     database: row.text(2)?,
                     logon: row.text(3)?,
                     user: row.text(4)?,
+                    is_user: row.number(5)? != 0,
                 })
             },
         )

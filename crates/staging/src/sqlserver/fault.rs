@@ -2,10 +2,12 @@
 
 use csc_message::Message;
 use mssql_tds::error::Error;
+use mssql_tds::security::SecurityError;
 
 use super::browser::NoPort;
 use super::connect::wait;
-use super::messages::{attempted, driver_words, first, server_words};
+use super::messages::{account, attempted, driver_words, first, server_words};
+use super::statements::bracketed;
 use crate::connection::{Encrypt, SqlServerLogon, SqlServerTarget};
 use crate::{StoreError, StoreErrorKind};
 
@@ -90,6 +92,9 @@ const PASSING: [u32; 16] = [
     233, 904, 921, 922, 927, 976, 978, 983, 6005, 10928, 10929, 17142, 17187, 18401, 40501, 40613,
 ];
 
+/// Windows' word for a service that the domain does not know.
+const SEC_E_TARGET_UNKNOWN: u32 = 0x8009_0303;
+
 const DATABASE_NOT_OPENED: [u32; 4] = [911, 916, 4060, 4064];
 
 /// Why the connection failed, and what to do about it.
@@ -108,16 +113,7 @@ pub(super) fn fault(
             return Fault {
                 // While the server recovers a database, it says the same of it.
                 passing: true,
-                ..Fault::new(
-                    NO_DATABASE,
-                    target,
-                    words,
-                    format!(
-                        "check the database's name in DB_CONNECTION_STRING (or DATABASE); if it \
-                         is right, ask your DBA for a user for this logon in {}",
-                        target.database
-                    ),
-                )
+                ..Fault::new(NO_DATABASE, target, words, next_for_database(target))
             };
         }
         if passing {
@@ -144,13 +140,7 @@ pub(super) fn fault(
             NO_WINDOWS_LOGON,
             target,
             with_spn(source.to_string(), spn),
-            if cfg!(windows) {
-                "check that this machine is in the domain and that the account that runs \
-                 csc-sender is a domain account; or use a SQL logon (UID and PWD)"
-            } else {
-                "get a Kerberos ticket first (kinit user@REALM, or a keytab), and see that \
-                 libgssapi_krb5 is installed; or use a SQL logon (UID and PWD)"
-            },
+            next_for_ticket(source),
         ),
         Error::TimeoutError(_) => no_answer(target, port),
         other => Fault::new(
@@ -173,6 +163,22 @@ pub(super) fn no_answer(target: &SqlServerTarget, port: u16) -> Fault {
     .passing()
 }
 
+fn next_for_database(target: &SqlServerTarget) -> String {
+    let check = "check the database's name in DB_CONNECTION_STRING (or DATABASE); if it is right, \
+                 ask your DBA";
+    match account(target) {
+        Some(account) => format!(
+            "{check} to run USE {}; CREATE USER {}; and to grant it SELECT and UPDATE on the table",
+            bracketed(&target.database),
+            bracketed(&account)
+        ),
+        None => format!(
+            "{check} for a user for this logon in {}, and SELECT and UPDATE on the table",
+            target.database
+        ),
+    }
+}
+
 fn next_for_network(target: &SqlServerTarget, port: u16) -> String {
     let partner = match &target.failover_partner {
         Some(partner) => format!("; if the mirror {partner} has taken over, name it as the server"),
@@ -182,6 +188,27 @@ fn next_for_network(target: &SqlServerTarget, port: u16) -> String {
         "check the server's name and port, that SQL Server runs and has TCP/IP switched on, and \
          that a firewall lets this machine through to TCP port {port}{partner}"
     )
+}
+
+/// What to do where there is no ticket for the service.
+fn next_for_ticket(why: &SecurityError) -> &'static str {
+    let is_unknown = match why {
+        SecurityError::TargetUnknown(_) => true,
+        SecurityError::InitContextFailed { code, message } => {
+            *code == SEC_E_TARGET_UNKNOWN || message.contains("not found in Kerberos database")
+        }
+        _ => false,
+    };
+    if is_unknown {
+        "ask your DBA whether that SPN is registered (setspn -Q), or to have it registered \
+         (setspn -S); where another one is, write it as ServerSPN=… in the connection string"
+    } else if cfg!(windows) {
+        "check that this machine is in the domain and that the account that runs csc-sender is \
+         a domain account; or use a SQL logon (UID and PWD)"
+    } else {
+        "get a Kerberos ticket first (kinit user@REALM, or a keytab), and see that \
+         libgssapi_krb5 is installed; or use a SQL logon (UID and PWD)"
+    }
 }
 
 fn with_spn(words: String, spn: Option<&str>) -> String {
@@ -304,7 +331,11 @@ mod tests {
         let windows = target(&format!("{ODBC}Trusted_Connection=yes;"));
         let strict = target(&format!("{ODBC}UID=csc;PWD=hunter2;Encrypt=strict"));
         let io = |kind: std::io::ErrorKind| Error::Io(kind.into());
-        let security = mssql_tds::security::SecurityError::NoCredentials;
+        let security = SecurityError::NoCredentials;
+        let unregistered = SecurityError::InitContextFailed {
+            code: 0xD_0000,
+            message: "Server MSSQLSvc/a.example:1433@R not found in Kerberos database".into(),
+        };
         for (target, error, code, passing, next) in [
             (&sql, server_error(&[18456]), 321, false, "DB_PASSWORD"),
             (&windows, server_error(&[18456]), 321, false, "setspn"),
@@ -316,7 +347,7 @@ mod tests {
                 server_error(&[4060, 18456]),
                 324,
                 true,
-                "a user for this logon",
+                "USE [HDM_Local]; CREATE USER [csc];",
             ),
             (&sql, server_error(&[911]), 324, true, "DATABASE"),
             (&sql, server_error(&[18401]), 308, true, "has started"),
@@ -335,6 +366,13 @@ mod tests {
                 "TCP/IP",
             ),
             (&windows, Error::Security(security), 323, false, "SQL logon"),
+            (
+                &windows,
+                Error::Security(unregistered),
+                323,
+                false,
+                "setspn -S",
+            ),
             (
                 &sql,
                 Error::Io(std::io::Error::other("TLS handshake: SEC_E_UNTRUSTED_ROOT")),

@@ -6,7 +6,7 @@ use mssql_tds::error::{Error, SqlErrorInfo};
 
 use super::session::Failure;
 use crate::connection::{SqlServerLogon, SqlServerTarget};
-use crate::{StoreError, StoreErrorKind};
+use crate::{StoreError, StoreErrorKind, patience};
 
 const STATEMENT: u16 = 303;
 const NO_ANSWER: u16 = 310;
@@ -38,18 +38,28 @@ pub(super) fn attempted(target: &SqlServerTarget) -> String {
 pub(super) fn logon(target: &SqlServerTarget) -> String {
     match &target.logon {
         SqlServerLogon::Sql { user, password: _ } => format!("with the SQL logon {user}"),
-        SqlServerLogon::Windows => {
-            let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
-            match (variable("USERDOMAIN"), variable("USERNAME")) {
-                (Some(domain), Some(user)) => {
-                    format!("with the Windows logon of {domain}\\{user}")
-                }
-                (Some(_) | None, Some(_) | None) => {
-                    "with the Windows logon (Kerberos) of the account that runs csc-sender".into()
-                }
-            }
-        }
+        SqlServerLogon::Windows => match windows_account() {
+            Some(account) => format!("with the Windows logon of {account}"),
+            None => "with the Windows logon (Kerberos) of the account that runs csc-sender".into(),
+        },
     }
+}
+
+/// The name that the server knows who logs on by, where that is known here.
+pub(super) fn account(target: &SqlServerTarget) -> Option<String> {
+    match &target.logon {
+        SqlServerLogon::Sql { user, password: _ } => Some(user.clone()),
+        SqlServerLogon::Windows => windows_account(),
+    }
+}
+
+fn windows_account() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|v| !v.is_empty());
+    Some(format!(
+        "{}\\{}",
+        variable("USERDOMAIN")?,
+        variable("USERNAME")?
+    ))
 }
 
 /// Messages that quote names, numbers and states only, never what a row holds.
@@ -183,13 +193,9 @@ pub(super) fn statement_failed(
     };
     match failure {
         Failure::Unconnected(fault) => fault.error,
-        Failure::Lost(words) => made(
-            StoreErrorKind::Connection,
-            STATEMENT,
-            format!("the connection was lost: {words}"),
-            "check that the server is up and the network lets the connection stand, then start \
-             again",
-        ),
+        Failure::Lost(words) => {
+            patience::lost(&place, what, format!("the connection was lost: {words}"))
+        }
         Failure::Slow => made(
             StoreErrorKind::Connection,
             NO_ANSWER,

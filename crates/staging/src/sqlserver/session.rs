@@ -12,7 +12,7 @@ use mssql_tds::connection::tds_client::{
 };
 use mssql_tds::error::Error;
 
-use super::connect::{self, Negotiated};
+use super::connect::{self, LOCK_WAIT, Negotiated};
 use super::fault::Fault;
 use super::messages::{DEADLOCK, LOCK_TIMEOUT, database_place, failure, statement_failed};
 use super::values::{Row, Value};
@@ -76,6 +76,16 @@ impl Failure {
             Failure::Lost(_) => true,
             Failure::Unconnected(fault) => fault.passing,
             Failure::Slow | Failure::Refused { .. } | Failure::Unreadable => false,
+        }
+    }
+
+    /// Whether the server waited for a lock as long as it was told to, and in vain.
+    fn is_locked(&self) -> bool {
+        match self {
+            Failure::Refused { number, .. } => *number == LOCK_TIMEOUT,
+            Failure::Lost(_) | Failure::Unconnected(_) | Failure::Slow | Failure::Unreadable => {
+                false
+            }
         }
     }
 }
@@ -223,7 +233,7 @@ impl Session {
         loop {
             let failure = match self.ask_once(make(repeated), &mut read).await {
                 Ok(rows) => {
-                    if tries.lost > 0 {
+                    if tries != Tries::default() {
                         self.standstills.ends();
                     }
                     tracing::debug!("{what}: {} ms", begun.elapsed().as_millis());
@@ -233,7 +243,7 @@ impl Session {
             };
             repeated |= matches!(failure, Failure::Lost(_));
             let left = pauses_left(&failure, &mut tries, &self.patience);
-            let is_away = failure.is_away();
+            let (is_away, is_locked) = (failure.is_away(), failure.is_locked());
             let failed = statement_failed(&self.target, what, failure);
             let why = failed.message.why();
             let Some(pause) = left.first().copied() else {
@@ -244,10 +254,16 @@ impl Session {
                 }
                 return Err(failed);
             };
-            // A connection that is back at once is worth no word.
+            // A connection that is back at once is worth no word, and neither is a deadlock,
+            // which is over when it is told of.
             if is_away && !pause.is_zero() {
                 let why = || format!("the database is gone: {why}");
                 self.standstills.begins(why, left.iter().sum());
+            } else if is_locked {
+                let why = || format!("another session holds what is asked for: {why}");
+                let waits = LOCK_WAIT * u32::try_from(left.len()).unwrap_or(u32::MAX);
+                self.standstills
+                    .begins(why, left.iter().sum::<Duration>() + waits);
             }
             tracing::warn!(
                 "cannot {what}; trying again in {} ms: {why}",

@@ -3,6 +3,7 @@
 use super::session::{Failure, Statement};
 use super::statements::bracketed;
 use super::{SqlServerStore, catalogue, messages};
+use crate::shape::Sought;
 use crate::store::TRY_WRITING;
 use crate::{StoreError, TableShape};
 
@@ -27,7 +28,7 @@ pub(super) async fn try_writing(store: &SqlServerStore) -> Result<u64, StoreErro
     let shape = &store.found().await?.shape;
     let mut writer = store.writer.lock().await;
     let session = &mut writer.session;
-    let Some(spelled) = catalogue::find(session, &store.table).await? else {
+    let Sought::Here(spelled) = catalogue::find(session, &store.table).await? else {
         let gone = Failure::Unreadable;
         return Err(messages::statement_failed(&store.target, TRY_WRITING, gone));
     };

@@ -132,6 +132,21 @@ mod postgres_only {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_payload_column_with_a_limit_is_named_with_what_lifts_it() {
+        let place = Place::postgres(place::PG_CREATED).await;
+        let shorten = "ALTER TABLE {t} ALTER COLUMN partial_json_payload TYPE VARCHAR(4000)";
+        suite::a_payload_column_with_a_limit_is_named_with_what_lifts_it(&place, shorten).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_in_another_schema_is_named_where_there_is_none_here() {
+        let place = Place::postgres(place::PG_CREATED).await;
+        suite::a_table_in_another_schema_is_named_where_there_is_none_here(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_trial_of_writing_finds_a_right_that_is_missing_for_a_column() {
         let place = Place::postgres(place::PG_CREATED).await;
         suite::a_trial_of_writing_finds_a_right_that_is_missing_for_a_column(&place).await;
@@ -159,6 +174,34 @@ mod sqlserver_only {
 
     async fn at(made: place::Made) -> Option<Place> {
         Place::sqlserver(made).await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_payload_column_with_a_limit_is_named_with_what_lifts_it() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        let shorten = "ALTER TABLE {t} ALTER COLUMN partial_json_payload NVARCHAR(4000)";
+        suite::a_payload_column_with_a_limit_is_named_with_what_lifts_it(&place, shorten).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_check_says_to_a_logon_without_rights_lets_it_in() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        sqlserver_suite::what_check_says_to_a_logon_without_rights_lets_it_in(&place).await;
+        place.clean().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_table_in_another_schema_is_named_where_there_is_none_here() {
+        let Some(place) = at(sqlserver::CREATED).await else {
+            return;
+        };
+        suite::a_table_in_another_schema_is_named_where_there_is_none_here(&place).await;
+        place.clean().await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

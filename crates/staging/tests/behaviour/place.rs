@@ -239,19 +239,6 @@ impl Place {
         connect(&target, &self.table).await
     }
 
-    /// Whether the catalogue of this SQL Server calls an index what its maker called it.
-    pub async fn indexes_keep_their_names(&self) -> bool {
-        let Admin::SqlServer(client) = &self.admin else {
-            panic!("not SQL Server");
-        };
-        let sql = "SELECT COUNT(*) FROM sys.indexes
-                   WHERE name = N'ix_ssd_api_data_staging_submission_status'";
-        match sqlserver::value(&mut *client.lock().await, sql).await {
-            Some(ColumnValues::Int(count)) => count > 0,
-            other => panic!("{other:?}"),
-        }
-    }
-
     /// A server keeps a logon for as long as a session of it lasts, which may be a
     /// little longer than its connection.
     pub async fn drop_logon(&self, logon: &str) {

@@ -1,5 +1,6 @@
 //! The behaviours that only SQL Server has.
 
+use csc_message::Verdict;
 use csc_staging::{
     Created, Dialect, Outcome, RowResult, Selection, StoreErrorKind, Superseded, create_sql,
 };
@@ -73,14 +74,14 @@ pub async fn the_script_runs_twice(place: &Place) {
             "INSERT INTO {table} (json_payload) VALUES ('{{}}')"
         ))
         .await;
-    if place.indexes_keep_their_names().await {
-        place.execute(&script).await;
-    } else {
-        // Babelfish calls an index otherwise, so that it is never found to be there.
-        let (table_alone, _) = script.split_once("\nGO\n").unwrap();
-        place.execute(table_alone).await;
+    place.execute(&script).await;
+    let options = script.replace("\n-- ", "\n");
+    let (_, options) = options.split_once("sqlcmd begin without:\n").unwrap();
+    for _ in 0..2 {
+        place.execute(options).await;
     }
     let store = place.store_on(table).await;
+    assert!(store.shape().await.unwrap().unique_person());
     assert_eq!(store.create().await.unwrap(), Created::AlreadyThere);
     assert_eq!(
         store
@@ -89,6 +90,35 @@ pub async fn the_script_runs_twice(place: &Place) {
             .unwrap(),
         1
     );
+}
+
+/// A logon without any right does not see the table either: what it is told makes none where
+/// there is one, and lets it in.
+pub async fn what_check_says_to_a_logon_without_rights_lets_it_in(place: &Place) {
+    let logon = format!("csc_shut_out_{}", std::process::id());
+    let made = format!(
+        "CREATE LOGIN {logon} WITH PASSWORD = 'Csc-Test-1'\nGO\nCREATE USER {logon} FOR LOGIN {logon}"
+    );
+    place.execute(&made).await;
+    let store = place.store_as(&logon, "Csc-Test-1").await.unwrap();
+    let mend = async || {
+        let probes = store.examine().await.unwrap();
+        let mut failed = probes.into_iter().filter(|p| p.verdict == Verdict::Fail);
+        failed.next().and_then(|probe| probe.statement)
+    };
+    let statement = mend().await.unwrap();
+    place.execute(&statement).await;
+    assert_eq!(mend().await, None);
+    place.child(1).await;
+    assert_eq!(read(&*store).await.len(), 1);
+    drop(store);
+    place
+        .execute(&format!(
+            "REVOKE SELECT, UPDATE ON {} FROM {logon}",
+            place.t()
+        ))
+        .await;
+    place.drop_logon(&logon).await;
 }
 
 pub async fn select_and_update_suffice(place: &Place) {

@@ -3,7 +3,7 @@
 use csc_message::{Probe, Verdict};
 use csc_staging::{
     Created, NewRow, Outcome, PageLimits, PageRequest, RowResult, Selection, StagedRow,
-    StagingStore, StoreErrorKind, Superseded,
+    StagingStore, StoreErrorKind, Superseded, TableName,
 };
 
 pub use crate::anon::*;
@@ -806,6 +806,32 @@ pub async fn a_table_that_is_missing_or_lacks_a_column_is_named(place: &Place) {
     );
 }
 
+/// In a schema of a test's own, where a name without one does not lead.
+pub async fn a_table_in_another_schema_is_named_where_there_is_none_here(place: &Place) {
+    let name = format!("csc_only_here_{}_anon", std::process::id());
+    let table = place.beside(&name);
+    let store = place.store_on(table.clone()).await;
+    store.create().await.unwrap();
+    let bare = place.store_on(name.parse().unwrap()).await;
+    let error = bare.shape().await.unwrap_err();
+    assert_eq!(error.message.code(), 304);
+    let there = table.to_string();
+    assert!(error.message.why().contains(&there), "{error}");
+    let next = format!("set TABLE_NAME={there}");
+    assert!(error.message.next().contains(&next), "{error}");
+    let probes = bare.examine().await.unwrap();
+    let table = probe(&probes, "table");
+    assert_eq!(table.verdict, Verdict::Fail);
+    assert!(table.found.contains(&there), "{table:?}");
+    assert_eq!(table.statement, None, "a second one is not to be made");
+    let named: TableName = format!("another_schema.{name}").parse().unwrap();
+    let probes = place.store_on(named).await.examine().await.unwrap();
+    let table = probe(&probes, "table");
+    assert!(table.found.contains(&there), "{table:?}");
+    assert!(table.statement.is_some(), "but where its schema is named");
+    place.execute(&format!("DROP TABLE {there}")).await;
+}
+
 fn probe<'a>(probes: &'a [Probe], subject: &str) -> &'a Probe {
     probes.iter().find(|p| p.subject == subject).unwrap()
 }
@@ -849,6 +875,28 @@ pub async fn an_examination_names_what_is_missing_and_what_mends_it(place: &Plac
     assert_eq!(table.verdict, Verdict::Fail);
     assert!(table.statement.as_deref().unwrap().contains("CREATE TABLE"));
     assert!(probes.iter().all(|p| p.subject != "columns"));
+}
+
+/// `shorten`: the SQL that has partial_json_payload take 4,000 characters.
+pub async fn a_payload_column_with_a_limit_is_named_with_what_lifts_it(
+    place: &Place,
+    shorten: &str,
+) {
+    let shorten = shorten.replace("{t}", &place.t());
+    place.execute(&shorten).await;
+    let probes = place.another_store().await.examine().await.unwrap();
+    let columns = probe(&probes, "columns");
+    assert_eq!(
+        (columns.verdict, columns.found.as_str()),
+        (
+            Verdict::Fail,
+            "partial_json_payload takes 4000 characters only"
+        )
+    );
+    place.execute(columns.statement.as_deref().unwrap()).await;
+    let probes = place.another_store().await.examine().await.unwrap();
+    let columns = probe(&probes, "columns");
+    assert_eq!(columns.verdict, Verdict::Ok, "{probes:?}");
 }
 
 /// Triggers of the table's run too, and are undone with it.

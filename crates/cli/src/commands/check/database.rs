@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use csc_message::{Probe, Verdict};
 use csc_payload::finding::Severity;
 use csc_sender_run::Checks;
-use csc_staging::{
-    PageLimits, PageRequest, Selection, StagingStore, TABLE_PROBE, TableSummary, connect,
-};
+use csc_staging::{PageLimits, PageRequest, Selection, StagingStore, TABLE_PROBE, TableSummary};
 
 use super::{Section, not_tried};
 use crate::arguments::CheckPart;
-use crate::commands::send;
+use crate::commands::{open_table, send};
 use crate::configuration::{Examined, Settings};
 
 /// How many records are held against the rules: `validate` looks at all of them.
@@ -32,9 +30,10 @@ pub(super) async fn sections(examined: &Examined, part: CheckPart) -> Vec<Sectio
             of_database.push(not_tried("connection", "the settings name no database"));
             of_table.push(not_tried(TABLE_PROBE, "there is no connection"));
         }
-        Some(target) => match connect(target, &settings.table).await {
-            Err(error) => {
-                of_database.push(Probe::failed("connection", &error.message));
+        Some(target) => match open_table(target, &settings.table).await {
+            Err(errors) => {
+                let failed = |error| Probe::failed("connection", error);
+                of_database.extend(errors.iter().map(failed));
                 of_table.push(not_tried(TABLE_PROBE, "there is no connection"));
             }
             Ok(store) => match store.examine().await {

@@ -209,6 +209,7 @@ fn what_is_wrong_with_a_sql_server_string_is_said_all_at_once() {
         ("Server=h;UID=u", vec![222]),
         ("Server=h;PWD=p", vec![222]),
         ("Server=h;Authentication=SqlPassword", vec![222]),
+        ("Server=h;Trusted_Connection=no", vec![222]),
         (
             "Server=h;Authentication=ActiveDirectoryInteractive",
             vec![227],

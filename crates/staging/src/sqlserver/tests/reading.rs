@@ -112,6 +112,46 @@ async fn a_deadlock_and_a_lock_that_is_not_given_are_tried_again() {
 }
 
 #[tokio::test]
+async fn a_lock_that_is_waited_for_is_told_of_and_a_deadlock_is_not() {
+    let store_that_meets = async |first: Answer| {
+        let times = AtomicUsize::new(0);
+        let double = Double::start(Door::Open, move |asked| {
+            let first = std::slice::from_ref(&first);
+            usual(asked).unwrap_or_else(|| after(&times, first, a_row()))
+        })
+        .await;
+        (store(&double).await, double)
+    };
+    let none = Superseded::default();
+    let timeout = Answer::Error(1222, 16, "Lock request time out period exceeded.");
+    let (waiting, _double) = store_that_meets(timeout).await;
+    let mut standstill = waiting.standstill();
+    let told = async {
+        standstill.changed().await.unwrap();
+        standstill.borrow_and_update().clone()
+    };
+    let (page, told) = tokio::join!(waiting.page(a_page(), &none), told);
+    assert_eq!(page.unwrap().len(), 1);
+    let told = told.unwrap();
+    assert!(
+        told.why
+            .starts_with("another session holds what is asked for: Lock request time out"),
+        "{told:?}"
+    );
+    // Two more tries, each of which the server lets wait for half a minute.
+    let pauses: Duration = QUICK.blocked.iter().sum();
+    assert_eq!(told.patience, pauses + 2 * super::super::connect::LOCK_WAIT);
+    assert!(standstill.has_changed().unwrap());
+    assert_eq!(*standstill.borrow(), None, "it is over");
+
+    let deadlock = Answer::Error(1205, 13, "Transaction was deadlocked");
+    let (gives_way, _double) = store_that_meets(deadlock).await;
+    let standstill = gives_way.standstill();
+    gives_way.page(a_page(), &none).await.unwrap();
+    assert!(!standstill.has_changed().unwrap());
+}
+
+#[tokio::test]
 async fn a_right_that_is_missing_is_not_asked_for_again_and_names_the_grant() {
     let double = Double::start(Door::Open, |asked| {
         usual(asked).unwrap_or(Answer::Error(
@@ -299,4 +339,52 @@ async fn an_answer_of_another_kind_is_an_error_and_no_empty_page() {
         (error.kind, error.message.code()),
         (StoreErrorKind::Statement, 303)
     );
+}
+
+/// What `check` says of the rights of a logon that has none, known in the database by this
+/// name, which is a user's there or not.
+async fn rights_of(user: &'static str, is_user: i64) -> Probe {
+    let double = Double::start(Door::Open, move |asked| {
+        if asked.has("sys.databases") {
+            let number = |number| Cell::Number(Some(number));
+            return Answer::Rows(vec![vec![
+                number(130),
+                number(1),
+                text("HDM_Local"),
+                text("LA\\svc-ssd"),
+                text(user),
+                number(is_user),
+            ]]);
+        }
+        if asked.has("HAS_PERMS_BY_NAME") {
+            return Answer::Rows(vec![vec![Cell::Number(Some(0)); 3]]);
+        }
+        usual(asked).unwrap()
+    })
+    .await;
+    let probes = store(&double).await.examine().await.unwrap();
+    let mut rights = probes.into_iter().filter(|p| p.subject == "rights");
+    rights.next().unwrap()
+}
+
+#[tokio::test]
+async fn rights_are_granted_to_the_logons_own_user_and_never_to_everybodys() {
+    let grant = "GRANT SELECT, UPDATE ON [dbo].[ssd_api_data_staging_anon] TO";
+    for (user, is_user, expected) in [
+        ("ssd_sender", 1, format!("{grant} [ssd_sender];")),
+        // In the database as one of a group.
+        (
+            "LA\\svc-ssd",
+            0,
+            format!("CREATE USER [LA\\svc-ssd];\n{grant} [LA\\svc-ssd];"),
+        ),
+        (
+            "guest",
+            1,
+            format!("CREATE USER [LA\\svc-ssd];\n{grant} [LA\\svc-ssd];"),
+        ),
+    ] {
+        let rights = rights_of(user, is_user).await;
+        assert_eq!(rights.statement, Some(expected), "{user}");
+    }
 }

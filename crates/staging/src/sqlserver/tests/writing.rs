@@ -52,6 +52,53 @@ async fn an_outcome_whose_answer_was_lost_is_sent_again_and_knows_its_own_receip
 }
 
 #[tokio::test]
+async fn a_filling_whose_connection_is_cut_says_that_nothing_is_half_written() {
+    let double = Double::start(Door::Open, |asked| {
+        if asked.has("INSERT INTO [dbo]") {
+            return Answer::Cut;
+        }
+        usual(asked).unwrap_or(Answer::Nothing)
+    })
+    .await;
+    let row = NewRow {
+        person_id: "P1".into(),
+        legacy_id: None,
+        payload: "{}".into(),
+        hash: [1; 32],
+    };
+    let error = store(&double).await.stage(&[row]).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.code()),
+        (StoreErrorKind::Connection, 303)
+    );
+    assert!(error.message.why().contains("was lost"), "{error}");
+    assert!(
+        error.message.next().contains("all of it or nothing"),
+        "{error}"
+    );
+    assert_eq!(double.heard("INSERT INTO [dbo]"), [2], "and never again");
+}
+
+#[tokio::test]
+async fn a_hundred_outcomes_are_one_statement() {
+    let double = Double::start(Door::Open, |asked| {
+        if asked.has("@recorded") {
+            return ids(&(1..=100).collect::<Vec<_>>());
+        }
+        usual(asked)
+            .unwrap_or_else(|| Answer::Rows((1..=100).map(|id| row(id, text("{}"))).collect()))
+    })
+    .await;
+    let store = store(&double).await;
+    let mut request = a_page();
+    request.limits.rows = 100;
+    let page = store.page(request, &Superseded::default()).await.unwrap();
+    let outcomes: Vec<Outcome> = page.iter().map(accepted).collect();
+    assert_eq!(store.record(&outcomes).await.unwrap().len(), 100);
+    assert_eq!(double.heard("UPDATE [dbo]"), [2]);
+}
+
+#[tokio::test]
 async fn a_run_lock_that_another_run_took_meanwhile_ends_the_run_after_recording() {
     let double = Double::start(Door::Open, |asked| {
         if asked.has("@recorded") && asked.connection == 2 {
