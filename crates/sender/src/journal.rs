@@ -58,6 +58,11 @@ impl Journal {
             ));
         }
         let open = || -> rusqlite::Result<Connection> {
+            // SQLite would delete what stands beside an empty file. In this order: whoever makes
+            // a new one fills the file first.
+            if !is_empty(&beside(path, "-wal")) && is_empty(path) {
+                return Err(damaged("it is empty, and what belongs to it is not".into()));
+            }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_WAIT)?;
             connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -345,13 +350,21 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// Whether there is nothing in a file, or no file.
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |found| found.len() == 0)
+}
+
+/// The file of that name with this at its end.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 /// Renames the file, and what SQLite keeps beside it.
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let named = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
+    let named = |end: &str| beside(path, end);
     let mut at = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     // A clock that was set back must not have one that was kept before overwritten.
     while named(&format!(".damaged-{at}")).exists() {
@@ -359,8 +372,8 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     }
     let aside = named(&format!(".damaged-{at}"));
     std::fs::rename(path, &aside)?;
-    for beside in ["-wal", "-shm"] {
-        match std::fs::rename(named(beside), named(&format!(".damaged-{at}{beside}"))) {
+    for end in ["-wal", "-shm"] {
+        match std::fs::rename(named(end), named(&format!(".damaged-{at}{end}"))) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
