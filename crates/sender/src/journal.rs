@@ -118,6 +118,19 @@ impl Journal {
             }
         };
         create()?;
+        // Whoever finds damage must be alone: otherwise another one who found it too would set
+        // aside the new journal.
+        let alone = owner_only()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(beside(path, ".lock"))
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .map_err(|e| match e.kind() {
+                ErrorKind::PermissionDenied => of_another(path, &e),
+                _ => unusable(format!("its lock: {e}")),
+            })?;
+        create()?;
         let (connection, set_aside) = match open() {
             Ok(connection) => (connection, None),
             Err(error) if is_damage(&error) => {
@@ -132,6 +145,7 @@ impl Journal {
             Err(error) if is_full(&error) => return Err(full(path, &error)),
             Err(error) => return Err(unusable(error.to_string())),
         };
+        drop(alone);
         Ok(Opened {
             journal: Journal {
                 path: path.to_path_buf(),
@@ -635,6 +649,32 @@ mod tests {
             assert!(other.look_up(&["one"]).unwrap()["one"].in_doubt.is_some());
             assert_eq!(journal.ledger("https://b", "201").count_held().unwrap(), 1);
             assert_eq!(journal.ledger("https://c", "201").count_held().unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn those_who_find_the_same_damage_set_aside_the_one_journal_and_no_new_one() {
+        for round in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            std::fs::write(&path, "no journal").unwrap();
+            let start = std::sync::Barrier::new(4);
+            let opened = std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    Journal::open(&path).unwrap()
+                };
+                [(); 4]
+                    .map(|()| scope.spawn(open))
+                    .map(|thread| thread.join().unwrap())
+            });
+            let set_aside: Vec<_> = opened.iter().filter_map(|o| o.set_aside.as_ref()).collect();
+            assert_eq!(set_aside.len(), 1, "round {round}: {set_aside:?}");
+            assert_eq!(std::fs::read(set_aside[0]).unwrap(), b"no journal");
+            opened[0].journal.confirm("https://a", "201").unwrap();
+            for one in &opened {
+                assert!(one.journal.is_confirmed("https://a", "201").unwrap());
+            }
         }
     }
 
