@@ -110,3 +110,24 @@ fn a_journal_that_is_cut_short_or_something_else_is_set_aside() {
         is_set_aside(&place, damaged, about);
     }
 }
+
+/// SQLite takes an empty file for a new one, and deletes the changes beside it.
+#[test]
+fn a_journal_that_was_emptied_keeps_what_stands_beside_it() {
+    let (place, journal) = with_a_journal();
+    std::fs::write(place.file("state/journal.db"), "").unwrap();
+    std::fs::write(place.file("state/journal.db-wal"), &journal).unwrap();
+    place.execute("UPDATE {t} SET submission_status = 'pending'");
+    let ran = place.run(&LIVE);
+    assert_eq!(ran.exit, 0, "{}", ran.both());
+    assert!(ran.stderr.contains("CSC0282"), "{}", ran.both());
+    let kept = kept(&place);
+    let changes = kept
+        .iter()
+        .find(|path| path.to_string_lossy().ends_with("-wal"));
+    assert!(
+        std::fs::read(changes.unwrap()).unwrap() == journal,
+        "{kept:?}"
+    );
+    assert_eq!(place.statuses(), format!("sent {CHILDREN}"));
+}

@@ -1,6 +1,7 @@
 //! What the program remembers between runs: an SQLite file in one state folder per
 //! machine, created for the owner alone.
 
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,9 +28,9 @@ const PAGE_BYTES: u32 = 8 * 1024;
 /// So many pages are kept beside the file before they are copied into it.
 const CHECKPOINT_PAGES: u32 = 2000;
 
-/// Bytes of a file that a look at the whole of it does not keep anybody waiting for: a fifth
-/// of a second.
-const LOOKED_AT_ALWAYS: u64 = 128 * 1024 * 1024;
+/// Bytes of a file that nobody waits long for a look at: some 0.02 s, and 0.3 s where it is
+/// not in memory.
+const LOOKED_AT_ALWAYS: u64 = 32 * 1024 * 1024;
 
 /// How long another program's lock on the file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -62,6 +63,11 @@ impl Journal {
             ));
         }
         let open = || -> rusqlite::Result<Connection> {
+            // SQLite would delete what stands beside an empty file. In this order: whoever makes
+            // a new one fills the file first.
+            if !is_empty(&beside(path, "-wal")) && is_empty(path) {
+                return Err(damaged("it is empty, and what belongs to it is not".into()));
+            }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_WAIT)?;
             connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -120,6 +126,19 @@ impl Journal {
             }
         };
         create()?;
+        // Whoever finds damage must be alone: otherwise another one who found it too would set
+        // aside the new journal.
+        let alone = owner_only()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(beside(path, ".lock"))
+            .and_then(|lock| lock_soon(&lock).map(|()| lock))
+            .map_err(|e| match e.kind() {
+                ErrorKind::PermissionDenied => of_another(path, &e),
+                _ => unusable(format!("its lock: {e}")),
+            })?;
+        create()?;
         let (connection, set_aside) = match open() {
             Ok(connection) => (connection, None),
             Err(error) if is_damage(&error) => {
@@ -134,6 +153,7 @@ impl Journal {
             Err(error) if is_full(&error) => return Err(full(path, &error)),
             Err(error) => return Err(unusable(error.to_string())),
         };
+        drop(alone);
         Ok(Opened {
             journal: Journal {
                 path: path.to_path_buf(),
@@ -352,13 +372,21 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
+/// Whether there is nothing in a file, or no file.
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |found| found.len() == 0)
+}
+
+/// The file of that name with this at its end.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
 /// Renames the file, and what SQLite keeps beside it.
 fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let named = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
+    let named = |end: &str| beside(path, end);
     let mut at = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
     // A clock that was set back must not have one that was kept before overwritten.
     while named(&format!(".damaged-{at}")).exists() {
@@ -366,8 +394,8 @@ fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
     }
     let aside = named(&format!(".damaged-{at}"));
     std::fs::rename(path, &aside)?;
-    for beside in ["-wal", "-shm"] {
-        match std::fs::rename(named(beside), named(&format!(".damaged-{at}{beside}"))) {
+    for end in ["-wal", "-shm"] {
+        match std::fs::rename(named(end), named(&format!(".damaged-{at}{end}"))) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -469,6 +497,26 @@ fn may_be_opened(path: &Path) -> std::io::Result<()> {
 #[cfg(unix)]
 fn may_be_opened(_path: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+/// Waits for a lock that others hold for a moment only.
+fn lock_soon(file: &File) -> std::io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < BUSY_WAIT => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(std::io::Error::new(
+                    ErrorKind::TimedOut,
+                    "another program holds it",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
 }
 
 fn create_for_owner(path: &Path) -> std::io::Result<()> {
@@ -658,6 +706,32 @@ mod tests {
                 ))
                 .unwrap();
             assert_eq!(events::ended_badly(&connection).unwrap(), badly, "{end}");
+        }
+    }
+
+    #[test]
+    fn those_who_find_the_same_damage_set_aside_the_one_journal_and_no_new_one() {
+        for round in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            std::fs::write(&path, "no journal").unwrap();
+            let start = std::sync::Barrier::new(4);
+            let opened = std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    Journal::open(&path).unwrap()
+                };
+                [(); 4]
+                    .map(|()| scope.spawn(open))
+                    .map(|thread| thread.join().unwrap())
+            });
+            let set_aside: Vec<_> = opened.iter().filter_map(|o| o.set_aside.as_ref()).collect();
+            assert_eq!(set_aside.len(), 1, "round {round}: {set_aside:?}");
+            assert_eq!(std::fs::read(set_aside[0]).unwrap(), b"no journal");
+            opened[0].journal.confirm("https://a", "201").unwrap();
+            for one in &opened {
+                assert!(one.journal.is_confirmed("https://a", "201").unwrap());
+            }
         }
     }
 
