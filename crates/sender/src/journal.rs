@@ -109,12 +109,11 @@ impl Journal {
             }
             Ok(connection)
         };
-        let create = || {
-            create_for_owner(path).map_err(|e| match e.kind() {
-                ErrorKind::PermissionDenied => of_another(path, &e),
-                _ => unusable(e.to_string()),
-            })
+        let failed = |e: std::io::Error| match e.kind() {
+            ErrorKind::PermissionDenied => of_another(path, &e),
+            _ => unusable(e.to_string()),
         };
+        let create = || create_for_owner(path).map_err(failed);
         // SQLite itself does not wait where another program is changing the kind of journal.
         let begun = Instant::now();
         let open = || loop {
@@ -125,9 +124,9 @@ impl Journal {
                 opened => return opened,
             }
         };
-        create()?;
+        create_folder_of(path).map_err(failed)?;
         // Whoever finds damage must be alone: otherwise another one who found it too would set
-        // aside the new journal.
+        // aside the new journal, or miss the file between the two.
         let alone = owner_only()
             .write(true)
             .create(true)
@@ -519,18 +518,20 @@ fn lock_soon(file: &File) -> std::io::Result<()> {
     }
 }
 
+fn create_folder_of(path: &Path) -> std::io::Result<()> {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => create_folder_for_owner(folder),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn create_for_owner(path: &Path) -> std::io::Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => return may_be_opened(path),
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         Ok(_) | Err(_) => {}
     }
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        create_folder_for_owner(folder)?;
-    }
+    create_folder_of(path)?;
     match owner_only().write(true).create_new(true).open(path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
         Ok(_) | Err(_) => Ok(()),
