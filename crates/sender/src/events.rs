@@ -453,18 +453,6 @@ pub(crate) fn open_runs(connection: &Connection, place: &str) -> rusqlite::Resul
         .collect()
 }
 
-/// Whether the run before has not ended properly, or met a journal that would not serve.
-pub(crate) fn ended_badly(connection: &Connection) -> rusqlite::Result<bool> {
-    connection
-        .query_row(
-            "SELECT ended_at IS NULL OR ending LIKE 'CSC0202%' FROM run ORDER BY rowid DESC LIMIT 1",
-            [],
-            |row| row.get::<_, Option<bool>>(0),
-        )
-        .optional()
-        .map(|badly| badly.flatten().unwrap_or(false))
-}
-
 /// Removes the events of runs that began more than so many days ago, but none of a batch
 /// whose receipts may not be in the table yet. Counted from the last run, where that is
 /// earlier than the clock says.
