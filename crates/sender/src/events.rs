@@ -8,16 +8,15 @@
 //! table once more at the next start, which touches only rows that still are as they were
 //! sent.
 
-use csc_staging::RowKey;
-use jiff::civil::DateTime;
+use data_encoding::HEXLOWER;
 use jiff::{Span, Timestamp};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::Refusal;
+use crate::departures::{self, Leaving};
 use crate::figures::Post;
-use crate::plan::FormKind;
 use crate::run_record::{self, RunCounts, Setting, millis};
 
 /// Tables of the events, in the file that also holds the ledger.
@@ -51,21 +50,7 @@ pub(crate) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS run (
      );
      CREATE INDEX IF NOT EXISTS ix_batch_run ON batch (run_id);
      CREATE INDEX IF NOT EXISTS ix_batch_unrecorded ON batch (answer)
-         WHERE answer = 'accepted' AND recorded_at IS NULL;
-     CREATE TABLE IF NOT EXISTS departure (
-         batch_id   INTEGER NOT NULL,
-         position   INTEGER NOT NULL,
-         row_id     INTEGER,
-         row_state  TEXT,
-         row_sha256 BLOB,
-         kind       TEXT NOT NULL,
-         sha256     BLOB NOT NULL,
-         again      INTEGER NOT NULL,
-         receipt    TEXT,
-         receipt_at TEXT,
-         PRIMARY KEY (batch_id, position)
-     ) WITHOUT ROWID;
-     CREATE INDEX IF NOT EXISTS ix_departure_row ON departure (row_id)";
+         WHERE answer = 'accepted' AND recorded_at IS NULL";
 
 /// Who runs the program, and with which settings, as the journal names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,15 +168,6 @@ pub enum ReadFault {
     Reader(#[from] std::io::Error),
 }
 
-/// A record about to be posted.
-pub(crate) struct Leaving<'a> {
-    /// The row; `None` for the test record.
-    pub(crate) key: Option<&'a RowKey>,
-    pub(crate) kind: FormKind,
-    pub(crate) text: &'a str,
-    pub(crate) again: bool,
-}
-
 /// What came of a post.
 pub(crate) struct Answered<'a> {
     pub(crate) answer: &'static str,
@@ -216,14 +192,6 @@ pub(crate) const ACCEPTED: &str = "accepted";
 pub(crate) const REFUSED: &str = "refused";
 pub(crate) const UNKNOWN: &str = "unknown";
 
-/// A row whose receipt never came to its table.
-pub(crate) struct Unrecorded {
-    pub(crate) key: RowKey,
-    pub(crate) is_purge: bool,
-    pub(crate) receipt: String,
-    pub(crate) at: DateTime,
-}
-
 /// UTC, to the millisecond: in the order of their text too.
 pub(crate) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
@@ -231,14 +199,6 @@ pub(crate) fn stamp(at: Timestamp) -> String {
 
 fn now() -> String {
     stamp(Timestamp::now())
-}
-
-fn kind_word(kind: FormKind) -> &'static str {
-    match kind {
-        FormKind::Full => "full",
-        FormKind::Delta => "delta",
-        FormKind::Purge => "purge",
-    }
 }
 
 pub(crate) fn begin_run(
@@ -283,10 +243,10 @@ pub(crate) fn end_run(
 }
 
 /// Writes down what is about to be posted; gives the batch's number.
-pub(crate) fn depart<'a>(
+pub(crate) fn depart(
     transaction: &Transaction<'_>,
     run_id: &str,
-    leaving: impl ExactSizeIterator<Item = Leaving<'a>>,
+    leaving: &[Leaving<'_>],
 ) -> rusqlite::Result<i64> {
     transaction
         .prepare_cached("INSERT INTO batch (run_id, departed_at, records) VALUES (?1, ?2, ?3)")?
@@ -296,22 +256,7 @@ pub(crate) fn depart<'a>(
             i64::try_from(leaving.len()).unwrap_or(i64::MAX),
         ))?;
     let batch = transaction.last_insert_rowid();
-    let mut write = transaction.prepare_cached(
-        "INSERT INTO departure (batch_id, position, row_id, row_state, row_sha256, kind, sha256, again)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    )?;
-    for (position, record) in (0i64..).zip(leaving) {
-        write.execute((
-            batch,
-            position,
-            record.key.map(RowKey::id),
-            record.key.and_then(RowKey::row_state),
-            record.key.map(|key| key.digest().as_slice()),
-            kind_word(record.kind),
-            Sha256::digest(record.text.as_bytes()).as_slice(),
-            record.again,
-        ))?;
-    }
+    departures::write(transaction, batch, leaving)?;
     Ok(batch)
 }
 
@@ -347,21 +292,6 @@ pub(crate) fn answer(
             answered.post.map(|post| millis(post.took)),
         ))
         .map(|_| ())
-}
-
-/// Writes down the receipts of a batch, in the order of its records.
-pub(crate) fn receipts<'a>(
-    connection: &Connection,
-    batch: i64,
-    receipts: impl Iterator<Item = (&'a str, DateTime)>,
-) -> rusqlite::Result<()> {
-    let mut write = connection.prepare_cached(
-        "UPDATE departure SET receipt = ?3, receipt_at = ?4 WHERE batch_id = ?1 AND position = ?2",
-    )?;
-    for (position, (receipt, at)) in (0i64..).zip(receipts) {
-        write.execute((batch, position, receipt, at.to_string()))?;
-    }
-    Ok(())
 }
 
 /// Writes down that the table has what came of these batches.
@@ -412,37 +342,6 @@ pub(crate) fn unrecorded_batches(
         .collect()
 }
 
-/// The rows of such a batch.
-pub(crate) fn unrecorded_rows(
-    connection: &Connection,
-    batch: i64,
-) -> rusqlite::Result<Vec<Unrecorded>> {
-    let rows: Vec<Option<Unrecorded>> = connection
-        .prepare_cached(
-            "SELECT row_id, row_state, row_sha256, kind, receipt, receipt_at FROM departure
-             WHERE batch_id = ?1 AND row_id IS NOT NULL ORDER BY position",
-        )?
-        .query_map([batch], |row| {
-            let digest: Option<[u8; 32]> = row.get(2)?;
-            let receipt: Option<String> = row.get(4)?;
-            let at: Option<String> = row.get(5)?;
-            let at = at.and_then(|at| at.parse().ok());
-            let (id, state) = (row.get(0)?, row.get(1)?);
-            let is_purge = row.get::<_, String>(3)? == kind_word(FormKind::Purge);
-            Ok(digest
-                .zip(receipt)
-                .zip(at)
-                .map(|((digest, receipt), at)| Unrecorded {
-                    key: RowKey::remembered(id, state, digest),
-                    is_purge,
-                    receipt,
-                    at,
-                }))
-        })?
-        .collect::<Result<_, _>>()?;
-    Ok(rows.into_iter().flatten().collect())
-}
-
 /// The runs from this place that have begun and not ended, the newest first.
 pub(crate) fn open_runs(connection: &Connection, place: &str) -> rusqlite::Result<Vec<RunEntry>> {
     connection
@@ -475,13 +374,8 @@ pub(crate) fn prune(connection: &mut Connection, keep_days: u32) -> rusqlite::Re
                    SELECT 1 FROM batch AS b WHERE b.run_id = r.run_id
                      AND b.answer = 'accepted' AND b.recorded_at IS NULL)";
     let transaction = connection.transaction()?;
-    transaction.execute(
-        &format!(
-            "DELETE FROM departure WHERE batch_id IN (
-                 SELECT batch_id FROM batch WHERE run_id IN ({old}))"
-        ),
-        [&oldest],
-    )?;
+    let batches = format!("SELECT batch_id FROM batch WHERE run_id IN ({old})");
+    departures::prune(&transaction, &batches, &oldest)?;
     // The runs go last: they say which batches are old.
     let kept = format!("CREATE TEMP TABLE old_run AS {old}");
     transaction.execute(&kept, [&oldest])?;
@@ -536,11 +430,15 @@ fn batch_entry(row: &Row<'_>) -> rusqlite::Result<BatchEntry> {
 }
 
 fn row_entry(row: &Row<'_>) -> rusqlite::Result<RowEntry> {
-    let sha256: Vec<u8> = row.get(2)?;
+    let sha256 = match row.get_ref(2)? {
+        // As it was kept before.
+        ValueRef::Blob(bytes) => HEXLOWER.encode(bytes),
+        hex => hex.as_str()?.to_string(),
+    };
     Ok(RowEntry {
         row_id: row.get(0)?,
         kind: row.get(1)?,
-        sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256,
         again: row.get(3)?,
         receipt: row.get(4)?,
         receipt_at: row.get(5)?,
@@ -554,19 +452,20 @@ pub(crate) fn read(
     reader: &mut dyn Reader,
 ) -> Result<(), ReadFault> {
     let since = asked.since.map(stamp).unwrap_or_default();
+    let of_row = departures::batches_of_row(connection)?;
     let mut runs = connection.prepare(&format!(
         "SELECT {RUN} FROM run WHERE begun_at >= ?1
-           AND (?2 IS NULL OR run_id IN (SELECT b.run_id FROM departure AS d
-                JOIN batch AS b ON b.batch_id = d.batch_id WHERE d.row_id = ?2))
+           AND (?2 IS NULL OR run_id IN (
+                SELECT run_id FROM batch WHERE batch_id IN ({of_row})))
          ORDER BY rowid"
     ))?;
-    let mut batches = connection.prepare(
+    let mut batches = connection.prepare(&format!(
         "SELECT batch_id, departed_at, records, posts, answered_at, answer, words, status,
                 request_id, recorded_at, recorded_by FROM batch
          WHERE run_id = ?1
-           AND (?2 IS NULL OR batch_id IN (SELECT batch_id FROM departure WHERE row_id = ?2))
+           AND (?2 IS NULL OR batch_id IN ({of_row}))
          ORDER BY batch_id",
-    )?;
+    ))?;
     let mut rows = connection.prepare(
         "SELECT row_id, kind, sha256, again, receipt, receipt_at FROM departure
          WHERE batch_id = ?1 AND (?2 IS NULL OR row_id = ?2) ORDER BY position",

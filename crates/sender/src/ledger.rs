@@ -19,7 +19,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use crate::RunOptions;
-use crate::events::{self, Answered, Ended, Leaving, RunEntry, Unrecorded, UnrecordedBatch};
+use crate::departures::{self, Leaving, Unrecorded};
+use crate::events::{self, Answered, Ended, RunEntry, UnrecordedBatch};
 use crate::journal::refused;
 use crate::plan::{FormKind, Payloads};
 use crate::run_record::has_column;
@@ -66,6 +67,8 @@ pub(crate) struct Departure<'a> {
     pub(crate) revision: Option<i64>,
     /// What the receiver may hold, beside what was acknowledged, if the reply is lost.
     pub(crate) in_doubt: &'a Skeleton,
+    /// The hash of the meaning of a record, where what is in doubt is that record alone.
+    pub(crate) meaning: Option<&'a [u8; 32]>,
 }
 
 /// What was written down before a post.
@@ -116,6 +119,10 @@ pub struct Ledger {
 
 /// A child's row lies where it was first written, beside those of its batch: the table is
 /// ordered by no key, so that a batch touches few pages. What is looked up is in the index.
+///
+/// A child's first record is written whole before it is posted, with room for its receipt,
+/// so that the row need not grow when that is here: until then `in_doubt` is X'', and the
+/// other columns tell what is in doubt, of which nothing is acknowledged.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS account (
          account_id INTEGER PRIMARY KEY,
          endpoint   TEXT NOT NULL,
@@ -156,6 +163,49 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+/// The revision of a child's row when it was just made.
+const FIRST: i64 = 1;
+
+/// As long as a receipt's uuid, and as its time.
+const ROOM_FOR_RECEIPT: &str = "                                    ";
+const ROOM_FOR_TIME: &str = "                             ";
+
+/// A child's first record, on its way. The revision by which a record was planned is the
+/// one that is there, or nothing is written.
+const DEPART_FIRST: &str = "INSERT INTO held_child
+         (account_id, la_child_id, revision, meaning, skeleton, receipt, receipt_at, in_doubt)
+     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, X'') ON CONFLICT DO NOTHING";
+const DEPART_UNKNOWN: &str = "INSERT INTO held_child (account_id, la_child_id, revision, in_doubt)
+     VALUES (?1, ?2, 1, ?3) ON CONFLICT DO NOTHING";
+const DEPART_KNOWN: &str = "UPDATE held_child SET revision = revision + 1, in_doubt = ?3,
+         meaning = CASE WHEN in_doubt = X'' THEN NULL ELSE meaning END,
+         skeleton = CASE WHEN in_doubt = X'' THEN NULL ELSE skeleton END,
+         receipt = CASE WHEN in_doubt = X'' THEN NULL ELSE receipt END,
+         receipt_at = CASE WHEN in_doubt = X'' THEN NULL ELSE receipt_at END
+     WHERE account_id = ?1 AND la_child_id = ?2 AND revision = ?4";
+
+/// The row of a first record stays as long as it was, and where it lies.
+const SETTLE_FIRST: &str = "UPDATE held_child SET revision = revision + 1, in_doubt = NULL,
+         receipt = ?3, receipt_at = ?4, remains = ?5
+     WHERE account_id = ?1 AND la_child_id = ?2 AND revision = ?6 AND in_doubt = X''";
+const SETTLE_RECORD: &str = "UPDATE held_child SET revision = revision + 1,
+         in_doubt = CASE WHEN revision = ?8 THEN NULL
+             WHEN in_doubt = X'' THEN skeleton ELSE in_doubt END,
+         meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7
+     WHERE account_id = ?1 AND la_child_id = ?2";
+const SETTLE_PURGED: &str = "UPDATE held_child SET revision = revision + 1,
+         in_doubt = CASE WHEN revision = ?5 THEN NULL
+             WHEN in_doubt = X'' THEN skeleton ELSE in_doubt END,
+         meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4, remains = 0
+     WHERE account_id = ?1 AND la_child_id = ?2";
+const SETTLE_NOT_TAKEN: &str = "UPDATE held_child SET revision = revision + 1,
+         in_doubt = CASE WHEN revision = ?4 THEN ?3 ELSE in_doubt END
+     WHERE account_id = ?1 AND la_child_id = ?2 AND in_doubt IS NOT X''";
+/// A child of which nothing was ever acknowledged, and nothing is in doubt any more, is not
+/// known again.
+const FORGET: &str = "DELETE FROM held_child WHERE account_id = ?1 AND la_child_id = ?2
+     AND revision = ?3 AND (in_doubt = X'' OR meaning IS NULL AND receipt IS NULL)";
 
 /// The number of no account: SQLite counts from 1.
 const NO_ACCOUNT: i64 = 0;
@@ -202,7 +252,8 @@ impl Ledger {
     pub fn count_held(&self) -> Result<u64, Message> {
         self.with(|connection| {
             connection.query_row(
-                "SELECT count(*) FROM held_child WHERE account_id = ?1 AND meaning IS NOT NULL",
+                "SELECT count(*) FROM held_child
+                 WHERE account_id = ?1 AND meaning IS NOT NULL AND in_doubt IS NOT X''",
                 [self.account(connection)?.unwrap_or(NO_ACCOUNT)],
                 |row| row.get::<_, i64>(0).map(i64::unsigned_abs),
             )
@@ -237,21 +288,22 @@ impl Ledger {
             };
             let mut revisions = Vec::with_capacity(departures.len());
             {
-                // The revision by which a record was planned is the one that is there, or
-                // nothing is written.
-                let mut first = transaction.prepare_cached(
-                    "INSERT INTO held_child (account_id, la_child_id, revision, in_doubt)
-                     VALUES (?1, ?2, 1, ?3) ON CONFLICT DO NOTHING",
-                )?;
-                let mut next = transaction.prepare_cached(
-                    "UPDATE held_child SET revision = revision + 1, in_doubt = ?3
-                     WHERE account_id = ?1 AND la_child_id = ?2 AND revision = ?4",
-                )?;
+                let mut first = transaction.prepare_cached(DEPART_FIRST)?;
+                let mut unknown = transaction.prepare_cached(DEPART_UNKNOWN)?;
+                let mut known = transaction.prepare_cached(DEPART_KNOWN)?;
                 for departure in departures {
                     let (child, doubt) = (departure.child, kept(departure.in_doubt));
-                    let written = match departure.revision {
-                        None => first.execute((account, child, doubt))?,
-                        Some(known) => next.execute((account, child, doubt, known))?,
+                    let written = match (departure.revision, departure.meaning) {
+                        (None, Some(meaning)) => first.execute((
+                            account,
+                            child,
+                            &meaning[..],
+                            doubt,
+                            ROOM_FOR_RECEIPT,
+                            ROOM_FOR_TIME,
+                        ))?,
+                        (None, None) => unknown.execute((account, child, doubt))?,
+                        (Some(revision), _) => known.execute((account, child, doubt, revision))?,
                     };
                     let revision = departure.revision.unwrap_or_default() + 1;
                     revisions.push((written == 1).then_some(revision));
@@ -271,7 +323,7 @@ impl Ledger {
             let batch = if going.is_empty() {
                 None
             } else {
-                Some(events::depart(&transaction, run_id, going.into_iter())?)
+                Some(events::depart(&transaction, run_id, &going)?)
             };
             events::note_recorded(&transaction, run_id, recorded)?;
             transaction.commit()?;
@@ -309,69 +361,11 @@ impl Ledger {
                 }
                 Settlement::NotTaken { .. } => None,
             });
-        events::receipts(transaction, batch, receipts)?;
+        departures::write_receipts(transaction, batch, receipts)?;
         // Nothing is settled that has not departed.
         let account = self.account(transaction)?.unwrap_or(NO_ACCOUNT);
         for (child, departed, settlement) in settlements {
-            match settlement {
-                Settlement::Record {
-                    meaning,
-                    skeleton,
-                    receipt: (receipt, at),
-                    may_have_remains,
-                } => transaction
-                    .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1,
-                             in_doubt = CASE WHEN revision = ?8 THEN NULL ELSE in_doubt END,
-                             meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7
-                         WHERE account_id = ?1 AND la_child_id = ?2",
-                    )?
-                    .execute((
-                        account,
-                        child,
-                        &meaning[..],
-                        kept(skeleton),
-                        receipt,
-                        at.to_string(),
-                        may_have_remains,
-                        departed,
-                    ))?,
-                Settlement::Purged {
-                    receipt: (receipt, at),
-                } => transaction
-                    .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1,
-                             in_doubt = CASE WHEN revision = ?5 THEN NULL ELSE in_doubt END,
-                             meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4,
-                             remains = 0
-                         WHERE account_id = ?1 AND la_child_id = ?2",
-                    )?
-                    .execute((account, child, receipt, at.to_string(), departed))?,
-                Settlement::NotTaken { in_doubt } => transaction
-                    .prepare_cached(
-                        "UPDATE held_child SET revision = revision + 1,
-                             in_doubt = CASE WHEN revision = ?4 THEN ?3 ELSE in_doubt END
-                         WHERE account_id = ?1 AND la_child_id = ?2",
-                    )?
-                    .execute((
-                        account,
-                        child,
-                        in_doubt.as_ref().map(kept),
-                        departed,
-                    ))?,
-            };
-        }
-        // A child of which nothing was ever acknowledged, and nothing is in doubt any
-        // more, is not known again.
-        for (child, _, settlement) in settlements {
-            if let Settlement::NotTaken { in_doubt: None } = settlement {
-                transaction
-                    .prepare_cached(
-                        "DELETE FROM held_child WHERE account_id = ?1 AND la_child_id = ?2
-                             AND meaning IS NULL AND receipt IS NULL AND in_doubt IS NULL",
-                    )?
-                    .execute((account, child))?;
-            }
+            settle_child(transaction, (account, child), *departed, settlement)?;
         }
         Ok(())
     }
@@ -433,7 +427,7 @@ impl Ledger {
 
     /// The rows of such a batch.
     pub(crate) fn unrecorded_rows(&self, batch: i64) -> Result<Vec<Unrecorded>, Message> {
-        self.with(|connection| events::unrecorded_rows(connection, batch))
+        self.with(|connection| departures::unrecorded_rows(connection, batch))
     }
 
     /// Writes down that the table has what came of a batch.
@@ -451,7 +445,7 @@ impl Ledger {
                 text,
                 again: false,
             };
-            let batch = events::depart(&transaction, run_id, [alone].into_iter())?;
+            let batch = events::depart(&transaction, run_id, &[alone])?;
             transaction.commit()?;
             Ok(batch)
         })
@@ -467,7 +461,7 @@ impl Ledger {
         self.with(|connection| {
             let transaction = connection.transaction()?;
             events::answer(&transaction, batch, answered)?;
-            events::receipts(&transaction, batch, receipt.into_iter())?;
+            departures::write_receipts(&transaction, batch, receipt.into_iter())?;
             transaction.commit()
         })
     }
@@ -482,6 +476,70 @@ impl Ledger {
             .unwrap_or_else(PoisonError::into_inner);
         work(&mut connection).map_err(|error| refused(&self.path, &error))
     }
+}
+
+/// Writes down what came of one departure.
+fn settle_child(
+    connection: &Connection,
+    (account, child): (i64, &str),
+    departed: Option<i64>,
+    settlement: &Settlement,
+) -> rusqlite::Result<()> {
+    match settlement {
+        Settlement::Record {
+            meaning,
+            skeleton,
+            receipt: (receipt, at),
+            may_have_remains: remains,
+        } => {
+            // As long as the room that was left for it.
+            let at = format!("{at:.9}");
+            if departed == Some(FIRST)
+                && connection
+                    .prepare_cached(SETTLE_FIRST)?
+                    .execute((account, child, receipt, &at, remains, FIRST))?
+                    == 1
+            {
+                return Ok(());
+            }
+            connection.prepare_cached(SETTLE_RECORD)?.execute((
+                account,
+                child,
+                &meaning[..],
+                kept(skeleton),
+                receipt,
+                &at,
+                remains,
+                departed,
+            ))?;
+        }
+        Settlement::Purged {
+            receipt: (receipt, at),
+        } => {
+            connection.prepare_cached(SETTLE_PURGED)?.execute((
+                account,
+                child,
+                receipt,
+                at.to_string(),
+                departed,
+            ))?;
+        }
+        Settlement::NotTaken { in_doubt } => {
+            if in_doubt.is_none()
+                && connection
+                    .prepare_cached(FORGET)?
+                    .execute((account, child, departed))?
+                    == 1
+            {
+                return Ok(());
+            }
+            let in_doubt = in_doubt.as_ref().map(kept);
+            connection
+                .prepare_cached(SETTLE_NOT_TAKEN)?
+                .execute((account, child, in_doubt, departed))?;
+        }
+    }
+    Ok(())
 }
 
 /// A skeleton as it is written: as bytes, so that a program which knew it as JSON alone
@@ -508,6 +566,15 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
     let receipt: Option<String> = row.get(3)?;
     let at: Option<String> = row.get(4)?;
     let last = meaning.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    if row.get_ref(5)? == ValueRef::Blob(&[]) {
+        return Ok(Held {
+            revision: row.get(0)?,
+            last: Acknowledged::Nothing,
+            receipt: None,
+            in_doubt: Some(read_skeleton(row, 2)?.unwrap_or_default()),
+            may_have_remains: false,
+        });
+    }
     Ok(Held {
         revision: row.get(0)?,
         last: match last {

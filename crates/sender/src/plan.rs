@@ -95,6 +95,14 @@ impl Prepared {
         }
     }
 
+    /// The hash of the record's meaning, where nothing else is in doubt once it is posted.
+    pub(crate) fn alone_in_doubt(&self) -> Option<&[u8; 32]> {
+        match (&self.leads_to, &self.in_doubt, &self.form.beside) {
+            (LeadsTo::Record { meaning, .. }, None, None) => Some(meaning),
+            (LeadsTo::Record { .. } | LeadsTo::Nothing { .. }, _, _) => None,
+        }
+    }
+
     /// Whether it was posted before, and nobody knows whether it arrived.
     pub(crate) fn goes_again(&self) -> bool {
         self.in_doubt.is_some()

@@ -7,6 +7,7 @@ use csc_message::Message;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
+use crate::departures;
 use crate::events::{RUN, RunEntry, run_entry};
 use crate::figures::{Figures, Post};
 use crate::{Failure, Refusal, RunReport};
@@ -272,15 +273,10 @@ pub(crate) fn read(
         )
         .optional()?;
     let Some(run) = run else { return Ok(None) };
-    let receipts = connection.query_row(
-        "SELECT count(*) FROM departure AS d JOIN batch AS b ON b.batch_id = d.batch_id
-         WHERE b.run_id = ?1 AND d.receipt IS NOT NULL",
-        [&run.run_id],
-        |row| row.get::<_, i64>(0),
-    )?;
+    let receipts = departures::count_receipts(connection, &run.run_id)?;
     let mut record = RunRecord {
         counts: None,
-        receipts: receipts.unsigned_abs(),
+        receipts,
         figures: Figures::default(),
         failures: failures(connection, &run.run_id)?,
         refusals: Vec::new(),
@@ -398,10 +394,6 @@ pub(crate) fn history(connection: &Connection, run: &RunEntry) -> rusqlite::Resu
     } else {
         ("NULL, NULL, NULL", "")
     };
-    let mut receipts = connection.prepare(
-        "SELECT count(*) FROM departure AS d JOIN batch AS b ON b.batch_id = d.batch_id
-         WHERE b.run_id = ?1 AND d.receipt IS NOT NULL",
-    )?;
     let mut briefs: Vec<RunBrief> = connection
         .prepare(&format!(
             "SELECT r.run_id, r.begun_at, r.ending, {columns} FROM run AS r {join}
@@ -411,14 +403,14 @@ pub(crate) fn history(connection: &Connection, run: &RunEntry) -> rusqlite::Resu
         .query_map((&run.place, &run.endpoint, &run.la_code), |row| {
             let run_id: String = row.get(0)?;
             let accepted = match row.get::<_, Option<i64>>(3)? {
-                Some(accepted) => accepted,
-                None => receipts.query_row([&run_id], |row| row.get(0))?,
+                Some(accepted) => accepted.unsigned_abs(),
+                None => departures::count_receipts(connection, &run_id)?,
             };
             Ok(RunBrief {
                 run_id,
                 begun_at: row.get(1)?,
                 ending: row.get(2)?,
-                accepted: accepted.unsigned_abs(),
+                accepted,
                 refused: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
                 exit_code: row.get(5)?,
             })

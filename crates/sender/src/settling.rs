@@ -8,7 +8,8 @@ use csc_staging::{Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection
 
 use crate::Mode;
 use crate::deliver::{Delivery, End};
-use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN, Unrecorded};
+use crate::departures::Unrecorded;
+use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN};
 use crate::figures::Post;
 use crate::ledger::{Departed, Departure, Ledger, Settled, Settlement};
 use crate::plan::{FormKind, LeadsTo, Prepared, plan_again};
@@ -80,6 +81,7 @@ impl<'a> Delivery<'a> {
                 child: &record.child,
                 revision: record.revision,
                 in_doubt,
+                meaning: record.alone_in_doubt(),
             })
             .collect();
         let accepted = self.state.accepted.take();
