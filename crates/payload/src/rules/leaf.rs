@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use super::date;
 use super::pattern::Pattern;
 use crate::finding::{RuleId, code_may_be_shown, shape_of};
+use crate::node::{Node as _, View};
 use crate::record::JsonKind;
 use crate::tree::Tree;
 
@@ -104,29 +105,29 @@ impl Leaf {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn judge(&self, value: &Tree<'_>) -> Result<Option<Date>, LeafFault> {
-        match (self, value) {
-            (Leaf::Text(rules), Tree::Text(text)) => rules.judge(text).map(|()| None),
-            (Leaf::Date, Tree::Text(text)) => match date::read(text) {
+    pub(super) fn judge(&self, value: Tree<'_>) -> Result<Option<Date>, LeafFault> {
+        match (self, value.view()) {
+            (Leaf::Text(rules), View::Text(text)) => rules.judge(text).map(|()| None),
+            (Leaf::Date, View::Text(text)) => match date::read(text) {
                 Some(day) => Ok(Some(day)),
                 None => Err(not_a_date(text)),
             },
-            (Leaf::Flag { purges: true }, Tree::Bool(true)) => Err(LeafFault::new(
+            (Leaf::Flag { purges: true }, View::Bool(true)) => Err(LeafFault::new(
                 RuleId::Purge,
                 "is true in a record that was staged to be kept".to_owned(),
             )),
-            (Leaf::Flag { .. }, Tree::Bool(_)) => Ok(None),
-            (Leaf::Integer { minimum, maximum }, Tree::Number(spelling)) => {
+            (Leaf::Flag { .. }, View::Bool(_)) => Ok(None),
+            (Leaf::Integer { minimum, maximum }, View::Number(spelling)) => {
                 judge_integer(*minimum, *maximum, spelling).map(|()| None)
             }
             (
                 Leaf::Text(_) | Leaf::Date | Leaf::Flag { .. } | Leaf::Integer { .. },
-                Tree::Null
-                | Tree::Bool(_)
-                | Tree::Number(_)
-                | Tree::Text(_)
-                | Tree::Array(_)
-                | Tree::Object(_),
+                View::Null
+                | View::Bool(_)
+                | View::Number(_)
+                | View::Text(_)
+                | View::Array(_)
+                | View::Object(_),
             ) => Err(LeafFault::new(
                 RuleId::WrongType,
                 wrong_type(value.kind(), self.wanted()),
@@ -251,9 +252,10 @@ fn unknown_code(codes: &Codes, text: &str) -> LeafFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::Document;
 
     fn fault(leaf: &Leaf, raw: &str) -> Option<RuleId> {
-        leaf.judge(&Tree::read(raw).unwrap())
+        leaf.judge(Document::read(raw).unwrap().root())
             .err()
             .map(|fault| fault.rule)
     }

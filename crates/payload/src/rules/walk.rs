@@ -25,7 +25,7 @@ pub(super) struct Walked {
 }
 
 /// Checks a payload.
-pub(super) fn walk(record: &ObjectRules, payload: &Tree<'_>) -> Walked {
+pub(super) fn walk(record: &ObjectRules, payload: Tree<'_>) -> Walked {
     let mut walk = Walk::default();
     walk.container(Want::Object(record), payload);
     walk.judge_waiting();
@@ -126,7 +126,7 @@ impl<'r> Walk<'r> {
         field: &'r Field,
         leaf: &Leaf,
         birth: &'r BirthRole,
-        value: &Tree<'_>,
+        value: Tree<'_>,
     ) -> Option<Date> {
         let day = match leaf.judge(value) {
             Ok(day) => day?,
