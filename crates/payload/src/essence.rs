@@ -7,8 +7,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::ids::{Keyed, PURGE, Purged, is_purge, keyed};
+use crate::ids::{Keyed, Purged, is_purge, keyed};
 use crate::meaning::{canonical_number, write_text};
+use crate::name::Known;
 use crate::node::{Node as _, View};
 use crate::skeleton::{Skeleton, short, write_id};
 use crate::tree::{Document, Object, Siblings, Tree};
@@ -27,17 +28,16 @@ pub struct Essence {
 
 impl Essence {
     pub(crate) fn of(document: &Document<'_>) -> Essence {
-        let is_plain = document.is_plain();
         let texts = Texts::of(document, Purged::Kept);
-        let skeleton = if is_plain {
-            texts.skeleton
-        } else {
+        let skeleton = if document.has_purged() {
             Texts::of(document, Purged::Dropped).skeleton
+        } else {
+            texts.skeleton
         };
         Essence {
             meaning: Sha256::digest(texts.meaning).into(),
             skeleton: Skeleton::kept(&skeleton),
-            is_plain,
+            is_plain: document.is_plain(),
         }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn hash(document: &Document<'_>) -> [u8; 32] {
 struct Texts {
     /// Of the normal form.
     meaning: String,
-    /// Of the skeleton. Where purges are kept it is right only if there is none.
+    /// Of the skeleton. Where what is purged is kept, it is right only if nothing is.
     skeleton: String,
     purged: Purged,
 }
@@ -71,7 +71,7 @@ impl Texts {
             purged,
         };
         let root = document.root();
-        let says_something = texts.value("", root);
+        let says_something = texts.value(root);
         let (nothing, is_object) = match root.view() {
             View::Object(_) => ("{}", true),
             View::Array(_) => ("[]", false),
@@ -99,10 +99,11 @@ impl Texts {
         self.skeleton.truncate(lengths.skeleton);
     }
 
-    /// Writes the value of a field; false, and nothing written, where it says nothing.
-    fn value(&mut self, name: &str, value: Tree<'_>) -> bool {
+    /// Writes a value; false, and nothing written, where it says nothing.
+    fn value(&mut self, value: Tree<'_>) -> bool {
         match value.view() {
             View::Null => return false,
+            View::Bool(false) if value.name() == Some(Known::PURGE) => return false,
             View::Bool(value) => self.meaning.push_str(if value { "true" } else { "false" }),
             View::Number(number) => self.meaning.push_str(&canonical_number(number)),
             View::Text(text) if value.is_verbatim() => {
@@ -112,7 +113,7 @@ impl Texts {
             }
             View::Text(text) => write_text(text, &mut self.meaning),
             View::Array(items) => {
-                return match keyed(name, items, self.purged) {
+                return match keyed(value.key(), items, self.purged) {
                     Some(keyed) => self.items(keyed),
                     None => self.list(items),
                 };
@@ -130,44 +131,37 @@ impl Texts {
         let start = self.lengths();
         self.meaning.push('{');
         self.skeleton.push('{');
-        let mut first = true;
         for field in fields.in_order() {
             let before = self.lengths();
-            let key = self.key(field, first);
-            let says_something = !(key == PURGE && matches!(field.view(), View::Bool(false)))
-                && self.value(key, field);
-            if says_something {
-                first = false;
+            self.key(field);
+            if self.value(field) {
+                self.meaning.push(',');
+                self.skeleton.push(',');
             } else {
                 self.back_to(before);
             }
         }
-        if first {
+        if self.meaning.len() == start.meaning + 1 {
             self.back_to(start);
             return false;
         }
-        self.meaning.push('}');
-        self.skeleton.push('}');
+        end(&mut self.meaning, '}');
+        end(&mut self.skeleton, '}');
         true
     }
 
     /// Writes a field's key.
-    fn key<'d>(&mut self, field: Tree<'d>, first: bool) -> &'d str {
-        let comma = usize::from(first);
+    fn key(&mut self, field: Tree<'_>) {
         match field.name() {
             Some(name) => {
-                self.meaning.push_str(&name.json()[comma..]);
-                self.skeleton.push_str(&name.short()[comma..]);
-                name.text()
+                self.meaning.push_str(name.json());
+                self.skeleton.push_str(name.short());
             }
             None => {
-                let key = field.key();
                 for text in [&mut self.meaning, &mut self.skeleton] {
-                    text.push_str(&","[comma..]);
-                    write_text(key, text);
+                    write_text(field.key(), text);
                     text.push(':');
                 }
-                key
             }
         }
     }
@@ -177,41 +171,45 @@ impl Texts {
             return false;
         }
         keyed.items.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        self.meaning.push('[');
         self.skeleton.push('[');
         short::write_name(keyed.id_field, &mut self.skeleton);
-        let mut before = '[';
+        self.skeleton.push(',');
         for (id, fields) in keyed.items {
-            self.meaning.push(std::mem::replace(&mut before, ','));
-            self.skeleton.push(',');
             write_id(&id, &mut self.skeleton);
             self.skeleton.push(',');
             // An item has its id, if nothing else.
             self.fields(fields);
+            self.meaning.push(',');
+            self.skeleton.push(',');
         }
-        self.meaning.push(']');
-        self.skeleton.push(']');
+        end(&mut self.meaning, ']');
+        end(&mut self.skeleton, ']');
         true
     }
 
     fn list(&mut self, items: Siblings<'_>) -> bool {
         let start = self.lengths();
-        let mut before = '[';
+        self.meaning.push('[');
         for item in items {
-            let length = self.meaning.len();
-            self.meaning.push(before);
-            if self.value("", item) {
-                before = ',';
-            } else {
-                self.meaning.truncate(length);
+            if self.value(item) {
+                self.meaning.push(',');
             }
         }
-        // Whatever its items are, to a skeleton it is one plain value.
-        self.skeleton.truncate(start.skeleton);
-        if before == '[' {
+        if self.meaning.len() == start.meaning + 1 {
+            self.back_to(start);
             return false;
         }
-        self.meaning.push(']');
+        end(&mut self.meaning, ']');
+        // Whatever its items are, to a skeleton it is one plain value.
+        self.skeleton.truncate(start.skeleton);
         self.skeleton.push('0');
         true
     }
+}
+
+/// Puts a bracket in the place of the last comma.
+fn end(text: &mut String, bracket: char) {
+    text.pop();
+    text.push(bracket);
 }

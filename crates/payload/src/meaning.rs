@@ -251,8 +251,20 @@ fn fields_to_value(fields: &Fields<'_>) -> Value {
 pub(crate) fn write_text(text: &str, out: &mut String) {
     out.reserve(text.len() + 2);
     out.push('"');
-    write_escaped(text, out);
+    if needs_escape(text.as_bytes()) {
+        write_escaped(text, out);
+    } else {
+        out.push_str(text);
+    }
     out.push('"');
+}
+
+/// Whether there is a control character, a quote or a backslash. All bytes are looked at
+/// without a branch, so many at once.
+fn needs_escape(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, byte| {
+        found | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')
+    })
 }
 
 fn write_escaped(text: &str, out: &mut String) {

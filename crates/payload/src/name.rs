@@ -4,7 +4,7 @@
 /// What is known of a name.
 struct Entry {
     text: &'static str,
-    /// `,"name":`
+    /// `"name":`
     json: &'static str,
     /// The same as it is kept in a skeleton: [`MARK`] and a letter instead of the name.
     short: &'static str,
@@ -19,8 +19,8 @@ macro_rules! names {
     ($($name:literal $letter:literal)*) => {
         [$(Entry {
             text: $name,
-            json: concat!(",\"", $name, "\":"),
-            short: concat!(",\u{1}", $letter, ":"),
+            json: concat!("\"", $name, "\":"),
+            short: concat!("\u{1}", $letter, ":"),
             letter: $letter,
         }),*]
     };
@@ -132,6 +132,9 @@ const fn sign(name: &[u8]) -> Option<u8> {
 }
 
 impl Known {
+    /// [`crate::ids::PURGE`].
+    pub(crate) const PURGE: Known = Known(39);
+
     /// The name that a key is.
     pub(crate) fn of(key: &str) -> Option<Known> {
         let at = BY_SIGN[usize::from(sign(key.as_bytes())?)];
@@ -150,8 +153,8 @@ impl Known {
     }
 
     /// Its number, less than [`COUNT`], in the order of the names.
-    pub(crate) fn number(self) -> usize {
-        usize::from(self.0)
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
     }
 
     /// The name itself.
@@ -164,7 +167,7 @@ impl Known {
         NAMES[self.number()].letter
     }
 
-    /// The name as an object's key with its colon, behind a comma.
+    /// The name as an object's key, with its colon.
     pub(crate) fn json(self) -> &'static str {
         NAMES[self.number()].json
     }
@@ -216,13 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn the_purge_flag_has_its_number() {
+        assert_eq!(Known::of(crate::ids::PURGE), Some(Known::PURGE));
+    }
+
+    #[test]
     fn names_are_numbered_in_their_order_and_found_by_text_and_letter() {
         assert!(all().map(Known::text).is_sorted_by(|one, next| one < next));
         for name in all() {
             assert_eq!(Known::of(name.text()), Some(name));
             assert_eq!(Known::lettered(name.letter()), Some(name));
-            assert_eq!(name.json(), format!(",\"{}\":", name.text()));
-            assert_eq!(name.short(), format!(",{MARK}{}:", name.letter()));
+            assert_eq!(name.json(), format!("\"{}\":", name.text()));
+            assert_eq!(name.short(), format!("{MARK}{}:", name.letter()));
         }
     }
 

@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::record::JsonKind;
+
 /// A JSON value, borrowed.
 pub(crate) trait Node<'a>: Copy {
     /// The fields of an object.
@@ -32,6 +34,20 @@ pub(crate) enum View<'a, N: Node<'a>> {
     Array(N::Items),
     /// An object.
     Object(N::Fields),
+}
+
+impl<'a, N: Node<'a>> View<'a, N> {
+    /// Its kind.
+    pub(crate) fn kind(&self) -> JsonKind {
+        match self {
+            View::Null => JsonKind::Null,
+            View::Bool(_) => JsonKind::Boolean,
+            View::Number(_) => JsonKind::Number,
+            View::Text(_) => JsonKind::Text,
+            View::Array(_) => JsonKind::Array,
+            View::Object(_) => JsonKind::Object,
+        }
+    }
 }
 
 /// An object's fields, no key twice.

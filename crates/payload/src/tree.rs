@@ -7,10 +7,8 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::ids::PURGE;
 use crate::name::{COUNT, Known};
 use crate::node::{Fields, Node, View};
-use crate::record::JsonKind;
 
 /// What a text says. All its values are in one list, each before its parts: an object costs
 /// no allocation, and is gone through without jumping about.
@@ -19,12 +17,16 @@ pub(crate) struct Document<'t> {
     values: Vec<Entry<'t>>,
     /// The keys that are no names of the specification.
     others: Vec<Cow<'t, str>>,
+    has_null: bool,
+    has_key_twice: bool,
+    /// There is a field that is called purge.
+    has_purge: bool,
 }
 
 /// One value.
 #[derive(Debug)]
 struct Entry<'t> {
-    /// Its key. An array's items have none, and any will do.
+    /// Its key; [`Key::NONE`] where it is not the value of a field.
     key: Key,
     /// Whether the key comes again in the same object, so that this value does not count.
     overridden: bool,
@@ -32,7 +34,7 @@ struct Entry<'t> {
 }
 
 /// A key: the number of a known name, or [`COUNT`] and a place among the others.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Key(u32);
 
 /// The kinds of value.
@@ -74,23 +76,31 @@ impl<'t> Document<'t> {
 
     /// Whether the text can go as it is: no null, and no key twice in one object.
     pub(crate) fn is_sendable(&self) -> bool {
-        self.values
-            .iter()
-            .all(|entry| !entry.overridden && !matches!(entry.held, Held::Null))
+        !self.has_null && !self.has_key_twice
     }
 
     /// Whether there is neither a null nor anything that could be a purge flag.
     pub(crate) fn is_plain(&self) -> bool {
-        let purge = Known::of(PURGE);
-        self.values
-            .iter()
-            .all(|entry| !matches!(entry.held, Held::Null) && entry.key.known() != purge)
+        !self.has_null && !self.has_purge
+    }
+
+    /// Whether something in it carries `purge: true`.
+    pub(crate) fn has_purged(&self) -> bool {
+        let is_set = |entry: &Entry<'_>| matches!(entry.held, Held::Bool(true));
+        self.has_purge
+            && self
+                .values
+                .iter()
+                .any(|entry| is_set(entry) && entry.key.known() == Some(Known::PURGE))
     }
 
     fn text_of(&self, key: Key) -> &str {
         match key.known() {
             Some(known) => known.text(),
-            None => &self.others[key.0 as usize - COUNT],
+            None => {
+                let other = self.others.get(key.0 as usize - COUNT);
+                other.map_or("", Cow::as_ref)
+            }
         }
     }
 
@@ -110,16 +120,21 @@ impl Default for Document<'_> {
     fn default() -> Self {
         Document {
             values: vec![Entry {
-                key: Key::default(),
+                key: Key::NONE,
                 overridden: false,
                 held: Held::Null,
             }],
             others: Vec::new(),
+            has_null: true,
+            has_key_twice: false,
+            has_purge: false,
         }
     }
 }
 
 impl Key {
+    const NONE: Key = Key(u32::MAX);
+
     fn known(self) -> Option<Known> {
         Known::numbered(self.0 as usize)
     }
@@ -142,7 +157,7 @@ impl<'d> Tree<'d> {
         self.entry().key.known()
     }
 
-    /// Its key, where it is the value of a field.
+    /// Its key; empty where it is not the value of a field.
     pub(crate) fn key(self) -> &'d str {
         self.document.text_of(self.entry().key)
     }
@@ -152,17 +167,6 @@ impl<'d> Tree<'d> {
         matches!(self.entry().held, Held::Text(_))
     }
 
-    /// Its kind.
-    pub(crate) fn kind(self) -> JsonKind {
-        match self.entry().held {
-            Held::Null => JsonKind::Null,
-            Held::Bool(_) => JsonKind::Boolean,
-            Held::Number(_) => JsonKind::Number,
-            Held::Text(_) | Held::Unescaped(_) => JsonKind::Text,
-            Held::Array { .. } => JsonKind::Array,
-            Held::Object { .. } => JsonKind::Object,
-        }
-    }
 }
 
 impl<'d> Node<'d> for Tree<'d> {

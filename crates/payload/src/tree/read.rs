@@ -11,16 +11,22 @@ use crate::name::{COUNT, Known};
 /// serde_json carries numbers and raw text through keys of its own.
 const RESERVED: &str = "$serde_json::private::";
 
+/// Stands for the purge flag among the keys of an object.
+const PURGE_BIT: u64 = 1 << Known::PURGE.number();
+
 /// Reads a whole text.
 pub(super) fn read(text: &str) -> Result<Document<'_>, serde_json::Error> {
     let mut document = Document {
         // A record has fewer values than this, a text of another kind may have more.
         values: Vec::with_capacity((text.len() / 16).min(1024)),
         others: Vec::new(),
+        has_null: false,
+        has_key_twice: false,
+        has_purge: false,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     ValueOf {
-        key: Key::default(),
+        key: Key::NONE,
         document: &mut document,
     }
     .deserialize(&mut deserializer)?;
@@ -60,6 +66,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
+        self.document.has_null = true;
         self.is(Held::Null);
         Ok(())
     }
@@ -96,7 +103,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
         ValueOf { key, document }.is(Held::Array { end: at });
         while from
             .next_element_seed(ValueOf {
-                key: Key::default(),
+                key: Key::NONE,
                 document,
             })?
             .is_some()
@@ -143,6 +150,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
             end: document.values.len(),
             ordinary: others == 0 && !twice,
         };
+        document.has_purge |= seen & PURGE_BIT != 0;
         if twice || others > 1 {
             document.override_fields(at);
         }
@@ -170,6 +178,7 @@ impl Document<'_> {
             .collect();
         for at in overridden {
             self.values[at].overridden = true;
+            self.has_key_twice = true;
         }
     }
 }

@@ -18,8 +18,13 @@ pub(super) enum Want<'r> {
 
 impl<'r> Walk<'r> {
     /// Walks through one object or list, and gives an item's id where that is a text.
-    pub(super) fn container<'t>(&mut self, want: Want<'r>, value: Tree<'t>) -> Option<&'t str> {
-        match (want, value.view()) {
+    pub(super) fn container<'t>(
+        &mut self,
+        want: Want<'r>,
+        value: View<'t, Tree<'t>>,
+    ) -> Option<&'t str> {
+        let kind = value.kind();
+        match (want, value) {
             (Want::Object(object), View::Object(fields)) => return self.object(object, fields),
             (Want::Items(_, item), View::Array(items)) => self.items(item, items),
             (Want::Texts(field, texts), View::Array(items)) => self.texts(field, texts, items),
@@ -31,7 +36,7 @@ impl<'r> Walk<'r> {
                 | View::Text(_)
                 | View::Array(_)
                 | View::Object(_),
-            ) => self.wrong(want, value.kind()),
+            ) => self.wrong(want, kind),
         }
         None
     }
@@ -58,7 +63,8 @@ impl<'r> Walk<'r> {
     fn items(&mut self, item: &'r ObjectRules, items: Siblings<'_>) {
         let mut ids = Vec::new();
         for (index, value) in items.enumerate() {
-            if value.kind() == JsonKind::Null {
+            let value = value.view();
+            if matches!(value, View::Null) {
                 continue;
             }
             self.indices.push(index);
@@ -78,7 +84,8 @@ impl<'r> Walk<'r> {
                 path: &texts.item_path,
                 item: field.item.as_deref(),
             };
-            match value.view() {
+            let value = value.view();
+            match value {
                 View::Null => {}
                 View::Text(text) => {
                     count += 1;
@@ -112,32 +119,33 @@ impl<'r> Walk<'r> {
         let mut present = FieldSet::default();
         let dates = self.dates.len();
         self.dates.resize(dates + object.date_slots, None);
-        for value in fields.every() {
-            let found = match value.name() {
+        for field in fields.every() {
+            let found = match field.name() {
                 Some(name) => object.named(name),
-                None => object.find(value.key()),
+                None => object.find(field.key()),
             };
             let Some(index) = found else {
-                let key = value.key();
+                let key = field.key();
                 self.judge_unknown_key(object, key_may_be_shown(key).then_some(key));
                 continue;
             };
             if !seen.insert(index) {
                 self.judge_repeated_key(object, index);
             }
-            if value.kind() == JsonKind::Null {
+            let value = field.view();
+            if matches!(value, View::Null) {
                 continue;
             }
             present.insert(index);
             let field = &object.fields[index];
             let want = match &field.holds {
                 Holds::Leaf { leaf, slot, birth } => {
-                    let day = self.judge_leaf(field, leaf, birth, value);
+                    let day = self.judge_leaf(field, leaf, birth, &value);
                     if let Some(slot) = slot {
                         self.dates[dates + slot] = day;
                     }
                     if object.unique == Some(index)
-                        && let View::Text(text) = value.view()
+                        && let View::Text(text) = value
                     {
                         id = Some(text);
                     }
