@@ -131,7 +131,7 @@ impl Texts {
         let start = self.lengths();
         self.meaning.push('{');
         self.skeleton.push('{');
-        for field in fields.in_order() {
+        for field in fields.ordered() {
             let before = self.lengths();
             self.key(field);
             if self.value(field) {

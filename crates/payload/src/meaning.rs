@@ -35,7 +35,8 @@ pub fn meaning(payload: &Value) -> Value {
 }
 
 /// The SHA-256 of the normal form as compact JSON in UTF-8, in which only `"`,
-/// `\` and control characters are escaped: of `meaning(payload).to_string()`.
+/// `\` and control characters are escaped: of `meaning(payload).to_string()`, but that the
+/// library writes `1e+40` where this is the hash of `1e40`.
 pub fn meaning_hash(payload: &Value) -> [u8; 32] {
     match Document::read(&payload.to_string()) {
         Some(document) => essence::hash(&document),
@@ -221,13 +222,12 @@ impl Normal<'_> {
 
 /// The fields of an object that say something, in the order of their keys.
 fn fields<'a, N: Node<'a>>(map: N::Fields, purged: Purged) -> Fields<'a, N> {
-    let each = map.each();
-    let mut fields: Fields<'_, N> = Vec::with_capacity(each.size_hint().1.unwrap_or_default());
+    let each = map.in_order();
+    let mut fields: Fields<'_, N> = Vec::with_capacity(each.size_hint().0);
     fields.extend(
         each.filter(|(key, value)| !(*key == PURGE && matches!(value.view(), View::Bool(false))))
             .filter_map(|(key, value)| Some((key, Normal::of(key, value, purged)?))),
     );
-    fields.sort_unstable_by_key(|(key, _)| *key);
     fields
 }
 

@@ -61,6 +61,9 @@ pub(crate) trait Fields<'a>: Copy {
     /// All of them, in any order.
     fn each(self) -> impl Iterator<Item = (&'a str, Self::Node)>;
 
+    /// All of them, in the order of their keys.
+    fn in_order(self) -> impl Iterator<Item = (&'a str, Self::Node)>;
+
     /// A copy of them.
     fn to_map(self) -> Map<String, Value> {
         self.each()
@@ -98,5 +101,11 @@ impl<'a> Fields<'a> for &'a Map<String, Value> {
 
     fn each(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    fn in_order(self) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let mut fields: Vec<_> = self.each().collect();
+        fields.sort_unstable_by_key(|(key, _)| *key);
+        fields.into_iter()
     }
 }

@@ -12,7 +12,7 @@ use crate::node::{Fields, Node, View};
 
 /// What a text says. All its values are in one list, each before its parts: an object costs
 /// no allocation, and is gone through without jumping about.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Document<'t> {
     values: Vec<Entry<'t>>,
     /// The keys that are no names of the specification.
@@ -48,14 +48,15 @@ enum Held<'t> {
     Text(&'t str),
     /// Had escapes in the text.
     Unescaped(Box<str>),
-    /// All up to `end` are its items and their parts.
+    /// So many behind it are its items and their parts.
     Array {
-        end: usize,
+        parts: usize,
     },
-    /// All up to `end` are its fields and their parts.
+    /// So many behind it are its fields and their parts.
     Object {
-        end: usize,
-        /// All keys are known names, none is there twice.
+        parts: usize,
+        /// All keys are known names, none is there twice, and the parts can be counted in
+        /// 16 bits, as in any record that is one.
         ordinary: bool,
     },
 }
@@ -68,9 +69,11 @@ impl<'t> Document<'t> {
 
     /// The value that has all others in it.
     pub(crate) fn root(&self) -> Tree<'_> {
+        let (entry, parts) = self.values.split_first().unwrap_or((&NULL, &[]));
         Tree {
             document: self,
-            at: 0,
+            entry,
+            parts,
         }
     }
 
@@ -103,31 +106,21 @@ impl<'t> Document<'t> {
             }
         }
     }
-
-    /// The place behind a value and its parts.
-    fn behind(&self, at: usize) -> usize {
-        match self.values[at].held {
-            Held::Array { end } | Held::Object { end, .. } => end,
-            Held::Null | Held::Bool(_) | Held::Number(_) | Held::Text(_) | Held::Unescaped(_) => {
-                at + 1
-            }
-        }
-    }
 }
 
-/// That of `null`.
-impl Default for Document<'_> {
-    fn default() -> Self {
-        Document {
-            values: vec![Entry {
-                key: Key::NONE,
-                overridden: false,
-                held: Held::Null,
-            }],
-            others: Vec::new(),
-            has_null: true,
-            has_key_twice: false,
-            has_purge: false,
+/// What a document without values says.
+static NULL: Entry<'static> = Entry {
+    key: Key::NONE,
+    overridden: false,
+    held: Held::Null,
+};
+
+impl Held<'_> {
+    /// How many values are parts of this one, or of its parts.
+    fn parts(&self) -> usize {
+        match self {
+            Held::Array { parts } | Held::Object { parts, .. } => *parts,
+            Held::Null | Held::Bool(_) | Held::Number(_) | Held::Text(_) | Held::Unescaped(_) => 0,
         }
     }
 }
@@ -144,29 +137,25 @@ impl Key {
 #[derive(Clone, Copy)]
 pub(crate) struct Tree<'d> {
     document: &'d Document<'d>,
-    at: usize,
+    entry: &'d Entry<'d>,
+    parts: &'d [Entry<'d>],
 }
 
 impl<'d> Tree<'d> {
-    fn entry(self) -> &'d Entry<'d> {
-        &self.document.values[self.at]
-    }
-
     /// The name that its key is, where it is the value of a field.
     pub(crate) fn name(self) -> Option<Known> {
-        self.entry().key.known()
+        self.entry.key.known()
     }
 
     /// Its key; empty where it is not the value of a field.
     pub(crate) fn key(self) -> &'d str {
-        self.document.text_of(self.entry().key)
+        self.document.text_of(self.entry.key)
     }
 
     /// Whether it is a text that stands in JSON as it is, without escapes.
     pub(crate) fn is_verbatim(self) -> bool {
-        matches!(self.entry().held, Held::Text(_))
+        matches!(self.entry.held, Held::Text(_))
     }
-
 }
 
 impl<'d> Node<'d> for Tree<'d> {
@@ -174,20 +163,19 @@ impl<'d> Node<'d> for Tree<'d> {
     type Items = Siblings<'d>;
 
     fn view(self) -> View<'d, Tree<'d>> {
-        let parts = |end| Siblings {
+        let parts = Siblings {
             document: self.document,
-            at: self.at + 1,
-            end,
+            rest: self.parts,
         };
-        match &self.entry().held {
+        match &self.entry.held {
             Held::Null => View::Null,
             Held::Bool(value) => View::Bool(*value),
             Held::Number(number) => View::Number(number),
             Held::Text(text) => View::Text(text),
             Held::Unescaped(text) => View::Text(text),
-            Held::Array { end } => View::Array(parts(*end)),
-            Held::Object { end, ordinary } => View::Object(Object {
-                fields: parts(*end),
+            Held::Array { .. } => View::Array(parts),
+            Held::Object { ordinary, .. } => View::Object(Object {
+                fields: parts,
                 ordinary: *ordinary,
             }),
         }
@@ -210,23 +198,21 @@ impl<'d> Node<'d> for Tree<'d> {
 #[derive(Clone, Copy)]
 pub(crate) struct Siblings<'d> {
     document: &'d Document<'d>,
-    at: usize,
-    end: usize,
+    rest: &'d [Entry<'d>],
 }
 
 impl<'d> Iterator for Siblings<'d> {
     type Item = Tree<'d>;
 
     fn next(&mut self) -> Option<Tree<'d>> {
-        if self.at >= self.end {
-            return None;
-        }
-        let tree = Tree {
+        let (entry, after) = self.rest.split_first()?;
+        let (parts, rest) = after.split_at(entry.held.parts());
+        self.rest = rest;
+        Some(Tree {
             document: self.document,
-            at: self.at,
-        };
-        self.at = self.document.behind(self.at);
-        Some(tree)
+            entry,
+            parts,
+        })
     }
 }
 
@@ -245,11 +231,11 @@ impl<'d> Object<'d> {
     }
 
     fn counting(self) -> impl Iterator<Item = Tree<'d>> {
-        self.fields.filter(|field| !field.entry().overridden)
+        self.fields.filter(|field| !field.entry.overridden)
     }
 
     /// The values of the fields that count, in the order of their keys.
-    pub(crate) fn in_order(self) -> InOrder<'d> {
+    pub(crate) fn ordered(self) -> InOrder<'d> {
         if !self.ordinary {
             let mut fields: Vec<Tree<'d>> = self.counting().collect();
             fields.sort_unstable_by_key(|field| field.key());
@@ -257,13 +243,17 @@ impl<'d> Object<'d> {
         }
         let mut places = [0; COUNT];
         let mut left = 0;
-        for field in self.fields {
-            let number = field.entry().key.0;
-            places[number as usize] = field.at;
+        let mut fields = self.fields;
+        let all = fields.rest;
+        loop {
+            let at = all.len() - fields.rest.len();
+            let Some(field) = fields.next() else { break };
+            let number = field.entry.key.0;
+            places[number as usize] = at as u16;
             left |= 1 << number;
         }
         InOrder::Ordinary {
-            document: self.fields.document,
+            fields: self.fields,
             places,
             left,
         }
@@ -274,9 +264,9 @@ impl<'d> Object<'d> {
 pub(crate) enum InOrder<'d> {
     /// Of an object whose keys are known names, each once.
     Ordinary {
-        document: &'d Document<'d>,
-        /// Where the name with this number is.
-        places: [usize; COUNT],
+        fields: Siblings<'d>,
+        /// Where among them the name with this number is.
+        places: [u16; COUNT],
         /// A bit for each name that is still to come.
         left: u64,
     },
@@ -290,16 +280,25 @@ impl<'d> Iterator for InOrder<'d> {
     fn next(&mut self) -> Option<Tree<'d>> {
         match self {
             InOrder::Ordinary {
-                document,
+                fields: Siblings { document, rest },
                 places,
                 left,
             } => {
-                let at = *places.get(left.trailing_zeros() as usize)?;
+                let at = usize::from(*places.get(left.trailing_zeros() as usize)?);
                 *left &= left.wrapping_sub(1);
-                Some(Tree { document, at })
+                let rest = rest.get(at..)?;
+                Siblings { document, rest }.next()
             }
             InOrder::Any(fields) => fields.next(),
         }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self {
+            InOrder::Ordinary { left, .. } => left.count_ones() as usize,
+            InOrder::Any(fields) => fields.len(),
+        };
+        (left, Some(left))
     }
 }
 
@@ -314,6 +313,10 @@ impl<'d> Fields<'d> for Object<'d> {
 
     fn each(self) -> impl Iterator<Item = (&'d str, Tree<'d>)> {
         self.counting().map(|field| (field.key(), field))
+    }
+
+    fn in_order(self) -> impl Iterator<Item = (&'d str, Tree<'d>)> {
+        self.ordered().map(|field| (field.key(), field))
     }
 }
 
@@ -378,7 +381,7 @@ mod tests {
             };
             let different: BTreeMap<String, usize> = fields.iter().cloned().collect();
             let found: Vec<(String, Value)> = object
-                .in_order()
+                .ordered()
                 .map(|field| (field.key().to_owned(), field.to_value()))
                 .collect();
             let expected: Vec<(String, Value)> = different
@@ -390,6 +393,20 @@ mod tests {
             prop_assert_eq!(object.each().count(), different.len());
             prop_assert_eq!(object.every().count(), fields.len());
         }
+    }
+
+    #[test]
+    fn an_object_of_very_many_parts_has_its_order_too() {
+        let text = format!(
+            r#"{{"sex":[{}0],"purge":1,"date":2}}"#,
+            "0,".repeat(usize::from(u16::MAX))
+        );
+        let document = read(&text);
+        let View::Object(object) = document.root().view() else {
+            panic!("no object");
+        };
+        let keys: Vec<_> = object.ordered().map(Tree::key).collect();
+        assert_eq!(keys, ["date", "purge", "sex"]);
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
     fn visit_seq<A: SeqAccess<'t>>(self, mut from: A) -> Result<(), A::Error> {
         let ValueOf { key, document } = self;
         let at = document.values.len();
-        ValueOf { key, document }.is(Held::Array { end: at });
+        ValueOf { key, document }.is(Held::Array { parts: 0 });
         while from
             .next_element_seed(ValueOf {
                 key: Key::NONE,
@@ -109,7 +109,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
             .is_some()
         {}
         document.values[at].held = Held::Array {
-            end: document.values.len(),
+            parts: document.values.len() - at - 1,
         };
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
         let ValueOf { key, document } = self;
         let at = document.values.len();
         let fields = Held::Object {
-            end: at,
+            parts: 0,
             ordinary: false,
         };
         ValueOf { key, document }.is(fields);
@@ -146,9 +146,10 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
             }
             from.next_value_seed(ValueOf { key, document })?;
         }
+        let parts = document.values.len() - at - 1;
         document.values[at].held = Held::Object {
-            end: document.values.len(),
-            ordinary: others == 0 && !twice,
+            parts,
+            ordinary: others == 0 && !twice && parts <= usize::from(u16::MAX),
         };
         document.has_purge |= seen & PURGE_BIT != 0;
         if twice || others > 1 {
@@ -159,14 +160,13 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
 }
 
 impl Document<'_> {
-    /// Finds the values in an object that do not count, since their key comes again.
+    /// Finds the values in the last object that do not count, since their key comes again.
     fn override_fields(&mut self, object: usize) {
-        let end = self.behind(object);
         let mut places = Vec::new();
         let mut at = object + 1;
-        while at < end {
+        while let Some(entry) = self.values.get(at) {
             places.push(at);
-            at = self.behind(at);
+            at += 1 + entry.held.parts();
         }
         let text = |at: &usize| self.text_of(self.values[*at].key);
         // Sorting keeps the order of those that are equal.
