@@ -9,9 +9,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use crate::essence;
 use crate::ids::{Id, Keyed, PURGE, Purged, is_purge, keyed};
 use crate::meaning::{Fields, Form, Item, Items, Normal, field};
+use crate::node::{Fields as _, Node, View};
 use crate::skeleton;
+use crate::tree::Document;
 
 const LA_CHILD_ID: &str = "la_child_id";
 const MIS_CHILD_ID: &str = "mis_child_id";
@@ -54,14 +57,30 @@ pub fn apply(held: Option<&Value>, incoming: &Value) -> Option<Value> {
 ///
 /// Values that are not objects have no delta.
 pub fn diff(previous: Option<&Value>, current: &Value) -> Option<Value> {
-    let Value::Object(fields_now) = current else {
+    difference(previous, current)
+}
+
+/// As [`diff`], of two texts: `None` also where the previous one is not a JSON object that
+/// has this meaning. It is several times as fast as reading them as values first.
+pub(crate) fn diff_of_texts(previous: &str, meaning: &[u8; 32], current: &str) -> Option<Value> {
+    let previous = Document::read(previous)?;
+    if !matches!(previous.root().view(), View::Object(_)) || essence::hash(&previous) != *meaning {
+        return None;
+    }
+    let current = Document::read(current)?;
+    difference(Some(previous.root()), current.root())
+}
+
+fn difference<'a, N: Node<'a>>(previous: Option<N>, current: N) -> Option<Value> {
+    let View::Object(fields_now) = current.view() else {
         return None;
     };
-    let previous = previous.filter(|held| matches!(held, Value::Object(map) if !is_purge(map)));
+    let previous =
+        previous.filter(|held| matches!(held.view(), View::Object(fields) if !is_purge(fields)));
     if is_purge(fields_now) {
-        return previous.map(|_| purge(current));
+        return previous.map(|_| purge(&current.to_value()));
     }
-    let full = || Some(Value::Object(without_nulls(fields_now)));
+    let full = || Some(value_without_nulls(&current.to_value()));
     let Some(previous) = previous else {
         return full();
     };
@@ -78,7 +97,7 @@ pub fn diff(previous: Option<&Value>, current: &Value) -> Option<Value> {
     let both = |key| (field(&before, key), field(&now, key));
     for key in [LA_CHILD_ID, MIS_CHILD_ID] {
         match both(key) {
-            (_, Some(id)) => insert(&mut delta, key, id.source.clone()),
+            (_, Some(id)) => insert(&mut delta, key, id.source.to_value()),
             (Some(_), None) => insert(&mut delta, key, Value::Null),
             (None, None) => {}
         }
@@ -87,12 +106,12 @@ pub fn diff(previous: Option<&Value>, current: &Value) -> Option<Value> {
         (None, Some(details)) => insert(
             &mut delta,
             CHILD_DETAILS,
-            value_without_nulls(details.source),
+            value_without_nulls(&details.source.to_value()),
         ),
         (Some(old), Some(details)) => insert(
             &mut delta,
             CHILD_DETAILS,
-            skeleton::exact(CHILD_DETAILS, old, details.source),
+            skeleton::exact(CHILD_DETAILS, old, &details.source.to_value()),
         ),
         (Some(old), None) => insert(&mut delta, CHILD_DETAILS, gone(old)),
         (None, None) => {}
@@ -116,7 +135,7 @@ pub fn purge(child: &Value) -> Value {
 }
 
 /// The fields of a record that say something.
-fn top_level(record: &Value) -> Fields<'_> {
+fn top_level<'a, N: Node<'a>>(record: N) -> Fields<'a, N> {
     match Normal::of("", record, Purged::Dropped).map(|normal| normal.form) {
         Some(Form::Object(fields)) => fields,
         Some(Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) | Form::Items(_))
@@ -130,7 +149,7 @@ fn insert(into: &mut Map<String, Value>, key: &str, value: Value) {
 
 /// The fields in which two objects differ, each with what leads from the one to
 /// the other.
-fn changes<'f>(before: &'f Fields<'_>, now: &'f Fields<'_>) -> Vec<(&'f str, Value)> {
+fn changes<'a, N: Node<'a>>(before: &Fields<'a, N>, now: &Fields<'a, N>) -> Vec<(&'a str, Value)> {
     let gone_or_changed = before
         .iter()
         .filter_map(|(key, old)| match field(now, key) {
@@ -141,12 +160,12 @@ fn changes<'f>(before: &'f Fields<'_>, now: &'f Fields<'_>) -> Vec<(&'f str, Val
     let new = now
         .iter()
         .filter(|(key, _)| field(before, key).is_none())
-        .map(|(key, new)| (*key, marked(key, new.source)));
+        .map(|(key, new)| (*key, marked(key, &new.source.to_value())));
     gone_or_changed.chain(new).collect()
 }
 
 /// What leads from one value of a field to another that means something else.
-fn change(key: &str, old: &Normal<'_>, new: &Normal<'_>) -> Value {
+fn change<'a, N: Node<'a>>(key: &str, old: &Normal<'a, N>, new: &Normal<'a, N>) -> Value {
     match (&old.form, &new.form) {
         (Form::Object(old), Form::Object(new)) => changes(old, new)
             .into_iter()
@@ -163,13 +182,13 @@ fn change(key: &str, old: &Normal<'_>, new: &Normal<'_>) -> Value {
             | Form::Items(_)
             | Form::Object(_),
             _,
-        ) => marked(key, new.source),
+        ) => marked(key, &new.source.to_value()),
     }
 }
 
 /// Gone items as stubs, new ones whole, changed ones with their changed fields.
-fn item_changes(before: &Items<'_>, now: &Items<'_>) -> Vec<Value> {
-    let find = |items: &'_ Items<'_>, id: &Id<'_>| {
+fn item_changes<'a, N: Node<'a>>(before: &Items<'a, N>, now: &Items<'a, N>) -> Vec<Value> {
+    let find = |items: &Items<'a, N>, id: &Id<'a>| {
         items.items.binary_search_by(|item| item.id.cmp(id)).ok()
     };
     let mut out = Vec::new();
@@ -180,7 +199,7 @@ fn item_changes(before: &Items<'_>, now: &Items<'_>) -> Vec<Value> {
             Some(new) => {
                 let mut delta = Map::new();
                 if let Some(id) = new.source.get(now.id_field) {
-                    insert(&mut delta, now.id_field, id.clone());
+                    insert(&mut delta, now.id_field, id.to_value());
                 }
                 for (key, value) in changes(&old.fields, &new.fields) {
                     insert(&mut delta, key, value);
@@ -192,14 +211,14 @@ fn item_changes(before: &Items<'_>, now: &Items<'_>) -> Vec<Value> {
     }
     for new in &now.items {
         if find(before, &new.id).is_none() {
-            out.push(marked_item(new.source));
+            out.push(marked_item(&new.source.to_map()));
         }
     }
     out
 }
 
 /// What removes a value that was there.
-fn gone(old: &Normal<'_>) -> Value {
+fn gone<'a, N: Node<'a>>(old: &Normal<'a, N>) -> Value {
     match &old.form {
         Form::Object(_) => Value::Object(purged()),
         Form::Items(items) => Value::Array(
@@ -218,8 +237,9 @@ pub(crate) fn purged() -> Map<String, Value> {
     Map::from_iter([(PURGE.to_owned(), Value::Bool(true))])
 }
 
-fn stub(id_field: &str, item: &Item<'_>) -> Value {
-    let id = item.source.get(id_field).cloned().unwrap_or_default();
+fn stub<'a, N: Node<'a>>(id_field: &str, item: &Item<'a, N>) -> Value {
+    let id = item.source.get(id_field).map(Node::to_value);
+    let id = id.unwrap_or_default();
     [
         (id_field.to_owned(), id),
         (PURGE.to_owned(), Value::Bool(true)),
@@ -240,7 +260,7 @@ fn mark(item: &mut Map<String, Value>) {
 fn marked(name: &str, value: &Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(marked_fields(fields)),
-        Value::Array(items) => match keyed(name, items, Purged::Dropped) {
+        Value::Array(items) => match keyed(name, items.iter(), Purged::Dropped) {
             Some(keyed) => Value::Array(
                 keyed
                     .items
@@ -348,7 +368,11 @@ fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Va
             Some(Value::Object(merged(held, incoming)))
         }
         (Some(Value::Array(held)), Value::Array(items)) => {
-            let pair = keyed(name, held, Purged::Dropped).zip(keyed(name, items, Purged::Kept));
+            let pair = keyed(name, held.iter(), Purged::Dropped).zip(keyed(
+                name,
+                items.iter(),
+                Purged::Kept,
+            ));
             match pair {
                 Some((held, incoming)) if held.id_field == incoming.id_field => {
                     Some(Value::Array(merged_items(&held, &incoming)))
@@ -361,7 +385,10 @@ fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Va
 }
 
 /// Merges arrays by id.
-fn merged_items(held: &Keyed<'_, Value>, incoming: &Keyed<'_, Value>) -> Vec<Value> {
+fn merged_items(
+    held: &Keyed<'_, &Map<String, Value>>,
+    incoming: &Keyed<'_, &Map<String, Value>>,
+) -> Vec<Value> {
     let news: HashMap<_, _> = incoming.items.iter().map(|(id, new)| (id, *new)).collect();
     let olds: HashSet<_> = held.items.iter().map(|(id, _)| id).collect();
     let kept = held

@@ -53,7 +53,7 @@ pub(crate) enum Id<'a> {
 
 impl<'a> Id<'a> {
     /// The id that a value is, where it can be one.
-    pub(crate) fn of<N: Node>(value: &'a N) -> Option<Id<'a>> {
+    pub(crate) fn of<N: Node<'a>>(value: N) -> Option<Id<'a>> {
         match value.view() {
             View::Text(text) => Some(Id::Text(Cow::Borrowed(text))),
             View::Number(number) => Some(Id::Number(canonical_number(number))),
@@ -63,11 +63,11 @@ impl<'a> Id<'a> {
 }
 
 /// An array whose items are told apart by an id.
-pub(crate) struct Keyed<'a, N: Node> {
+pub(crate) struct Keyed<'a, F> {
     /// The field that holds it.
     pub(crate) id_field: &'a str,
-    /// The items, in their order; those that say nothing are left out.
-    pub(crate) items: Vec<(Id<'a>, &'a N::Object)>,
+    /// The items' fields, in their order; those that say nothing are left out.
+    pub(crate) items: Vec<(Id<'a>, F)>,
 }
 
 /// Whether items that carry `purge: true` are looked at.
@@ -83,11 +83,11 @@ pub(crate) enum Purged {
 /// Reads an array as one with ids, if it is one. Duplicate ids and items without
 /// their id are errors that keep a record from being sent; an array with such is
 /// none with ids here, and is replaced whole.
-pub(crate) fn keyed<'a, N: Node>(
+pub(crate) fn keyed<'a, N: Node<'a>>(
     name: &str,
-    items: &'a [N],
+    items: impl Iterator<Item = N>,
     purged: Purged,
-) -> Option<Keyed<'a, N>> {
+) -> Option<Keyed<'a, N::Fields>> {
     if WHOLE_ARRAYS.contains(&name) {
         return None;
     }
@@ -96,7 +96,7 @@ pub(crate) fn keyed<'a, N: Node>(
         .find(|(array, _)| *array == name)
         .map(|(_, id_field)| *id_field);
     let known = id_field;
-    let mut keyed = Vec::with_capacity(items.len());
+    let mut keyed = Vec::new();
     for item in items {
         let View::Object(fields) = item.view() else {
             if says_nothing(item) {
@@ -149,7 +149,7 @@ fn has_no_id_twice<T>(keyed: &[(Id<'_>, T)]) -> bool {
 }
 
 /// The one field of an unknown array's item that is an id by its name.
-fn only_id<F: Fields<Node: Node>>(fields: &F) -> Option<(&str, &F::Node)> {
+fn only_id<'a, F: Fields<'a>>(fields: F) -> Option<(&'a str, F::Node)> {
     let mut ids = fields.each().filter(|(key, value)| {
         key.ends_with("_id") && *key != "worker_id" && !says_nothing(*value)
     });
@@ -160,24 +160,24 @@ fn only_id<F: Fields<Node: Node>>(fields: &F) -> Option<(&str, &F::Node)> {
 }
 
 /// Whether an object carries `purge: true`, which removes it and all in it.
-pub(crate) fn is_purge<F: Fields<Node: Node>>(fields: &F) -> bool {
+pub(crate) fn is_purge<'a, F: Fields<'a>>(fields: F) -> bool {
     fields
         .get(PURGE)
         .is_some_and(|value| matches!(value.view(), View::Bool(true)))
 }
 
 /// Whether a field is the purge flag, set or not.
-pub(crate) fn is_purge_flag<N: Node>(key: &str, value: &N) -> bool {
+pub(crate) fn is_purge_flag<'a, N: Node<'a>>(key: &str, value: N) -> bool {
     key == PURGE && matches!(value.view(), View::Bool(_))
 }
 
 /// Whether a state is the same with and without this value: null, an empty
 /// array, an object left empty, or something that carries `purge: true`.
-pub(crate) fn says_nothing<N: Node>(value: &N) -> bool {
+pub(crate) fn says_nothing<'a, N: Node<'a>>(value: N) -> bool {
     match value.view() {
         View::Null => true,
         View::Bool(_) | View::Number(_) | View::Text(_) => false,
-        View::Array(items) => items.iter().all(says_nothing),
+        View::Array(mut items) => items.all(says_nothing),
         View::Object(fields) => {
             is_purge(fields)
                 || fields
@@ -239,7 +239,8 @@ mod tests {
     }
 
     fn id_field(name: &str, items: &Value) -> Option<String> {
-        keyed(name, items.as_array().unwrap(), Purged::Dropped).map(|k| k.id_field.to_owned())
+        keyed(name, items.as_array().unwrap().iter(), Purged::Dropped)
+            .map(|k| k.id_field.to_owned())
     }
 
     #[test]

@@ -15,10 +15,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod delta;
+mod essence;
 pub mod fake;
 pub mod finding;
 mod ids;
 pub mod meaning;
+mod name;
 mod node;
 pub mod record;
 pub mod report;
@@ -30,7 +32,8 @@ pub mod skeleton;
 mod tree;
 
 pub use delta::{apply, diff, purge};
+pub use essence::Essence;
 pub use fake::{Fakes, test_record};
 pub use meaning::{meaning, meaning_hash, meaning_hash_of_text};
-pub use record::{Essence, Reading, Record, RecordFault};
+pub use record::{Reading, Record, RecordFault};
 pub use skeleton::Skeleton;

@@ -19,12 +19,12 @@ pub use fault::{JsonKind, Missing, NotJson, RecordFault};
 use rebuild::rebuild;
 use walk::{LA_CHILD_ID, MIS_CHILD_ID, Met, Scan, scan_text};
 
-use crate::ids::{Purged, is_purge};
-use crate::meaning::{Normal, hash};
+use crate::delta::diff_of_texts;
+use crate::essence::Essence;
+use crate::ids::is_purge;
 use crate::node::{Fields as _, Node, View};
 use crate::shape;
-use crate::skeleton::Skeleton;
-use crate::tree::Tree;
+use crate::tree::Document;
 
 /// A staged payload that can be a child's record: a JSON object with a
 /// `la_child_id`. Whether the rest of it is right is for the rules to say.
@@ -36,35 +36,6 @@ pub struct Record {
     la_child_id: String,
     mis_child_id: Option<String>,
     purge: bool,
-}
-
-/// What a record comes to for whoever keeps account of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Essence {
-    /// As [`crate::meaning_hash`] of the record.
-    pub meaning: [u8; 32],
-    /// Its ids and field names.
-    pub skeleton: Skeleton,
-    /// Whether it has neither a null nor a purge flag anywhere: what is known to have
-    /// the same skeleton has nothing beside it.
-    pub is_plain: bool,
-}
-
-impl Essence {
-    fn of(tree: &Tree<'_>) -> Essence {
-        let is_plain = tree.is_plain();
-        let normal = Normal::of("", tree, Purged::Kept);
-        let skeleton = if is_plain {
-            Skeleton::of_normal(normal.as_ref())
-        } else {
-            Skeleton::of_normal(Normal::of("", tree, Purged::Dropped).as_ref())
-        };
-        Essence {
-            meaning: hash(normal.as_ref(), tree),
-            skeleton,
-            is_plain,
-        }
-    }
 }
 
 impl fmt::Debug for Record {
@@ -81,7 +52,7 @@ pub struct Reading<'t> {
     /// The text without what stands around it.
     trimmed: &'t str,
     /// `None` where it is no JSON, or a key in it is serde_json's own.
-    tree: Option<Tree<'t>>,
+    document: Option<Document<'t>>,
 }
 
 impl<'t> Reading<'t> {
@@ -91,7 +62,7 @@ impl<'t> Reading<'t> {
         Reading {
             text,
             trimmed,
-            tree: Tree::read(trimmed),
+            document: Document::read(trimmed),
         }
     }
 
@@ -101,8 +72,8 @@ impl<'t> Reading<'t> {
     }
 
     /// What was read.
-    pub(crate) fn tree(&self) -> Option<&Tree<'t>> {
-        self.tree.as_ref()
+    pub(crate) fn document(&self) -> Option<&Document<'t>> {
+        self.document.as_ref()
     }
 
     /// As [`Record::parse`] and [`Record::essence`].
@@ -110,10 +81,10 @@ impl<'t> Reading<'t> {
     /// # Errors
     /// As [`Record::parse`].
     pub fn record(&self) -> Result<(Record, Essence), RecordFault> {
-        if let Some(tree) = &self.tree
-            && let Some(record) = Record::of_tree(self.trimmed, tree)
+        if let Some(document) = &self.document
+            && let Some(record) = Record::of_document(self.trimmed, document)
         {
-            return Ok((record, Essence::of(tree)));
+            return Ok((record, Essence::of(document)));
         }
         // Whatever is out of the ordinary.
         let record = Record::parse(self.text)?;
@@ -228,19 +199,25 @@ impl Record {
         serde_json::from_str(&self.text).expect("a record's text is JSON")
     }
 
+    /// The delta that leads to this record from a previous payload, as [`diff`](crate::diff)
+    /// makes it; `None` where that payload is not a JSON object with this meaning, and where
+    /// nothing need be sent.
+    pub fn delta_from(&self, previous: &str, meaning: &[u8; 32]) -> Option<Value> {
+        diff_of_texts(previous, meaning, &self.text)
+    }
+
     /// What it comes to.
     pub fn essence(&self) -> Essence {
-        let tree = Tree::read(&self.text);
-        // `parse` has refused whatever a tree cannot be read from.
-        Essence::of(&tree.unwrap_or(Tree::Null))
+        // `parse` has refused whatever a document cannot be read from.
+        Essence::of(&Document::read(&self.text).unwrap_or_default())
     }
 
     /// The record of a text that can go as it is.
-    fn of_tree(text: &str, tree: &Tree<'_>) -> Option<Record> {
-        let Tree::Object(fields) = tree else {
+    fn of_document(text: &str, document: &Document<'_>) -> Option<Record> {
+        let View::Object(fields) = document.root().view() else {
             return None;
         };
-        if !tree.is_sendable() {
+        if !document.is_sendable() {
             return None;
         }
         let text_of = |key| match fields.get(key).map(Node::view) {

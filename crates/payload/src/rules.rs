@@ -4,8 +4,7 @@
 //!
 //! The rules are a file, `data/rules.json`, which the program carries with it and
 //! an authority can replace; it explains itself under `about`. It becomes a tree
-//! once, and each record, read into one of its own, is then walked through along
-//! that tree. What a rule is called and how heavy it weighs is code
+//! once, and each record that was read is then walked through along that tree. What a rule is called and how heavy it weighs is code
 //! ([`crate::finding::RuleId`]), because the sending goes by it.
 
 mod date;
@@ -61,10 +60,10 @@ impl Rules {
 
     /// As [`Rules::check`], of a payload that was read.
     pub fn check_read(&self, payload: &Reading<'_>) -> Checked {
-        let Some(tree) = payload.tree() else {
+        let Some(document) = payload.document() else {
             return second_look(payload.text(), None);
         };
-        let walked = walk::walk(&self.record, tree);
+        let walked = walk::walk(&self.record, document.root());
         if walked.repeated_key {
             return second_look(payload.text(), Some(walked.checked));
         }
@@ -72,7 +71,7 @@ impl Rules {
     }
 }
 
-/// A tree does not say why a text is none, nor the walk what a key that stands twice
+/// Reading does not say why a text is no JSON, nor the walk what a key that stands twice
 /// means for the child. Both are rare, and `Record` does, so it has the last word on them.
 fn second_look(payload: &str, walked: Option<Checked>) -> Checked {
     let (rule, message, mut checked) = match (walked, Record::parse(payload)) {

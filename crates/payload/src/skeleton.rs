@@ -5,7 +5,7 @@
 //! forgets (`payload.md`, "Full records, and what is no longer in them"): what
 //! was there and is gone gets a stub or a null.
 
-mod short;
+pub(crate) mod short;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::short::lengthen;
+use self::short::{lengthen, write_name};
 use crate::delta::{purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::{Fields, Form, Normal, write_text};
@@ -75,17 +75,8 @@ impl Skeleton {
     /// full record. What says nothing, and what carries `purge: true`, is not in
     /// it.
     pub fn of(record: &Value) -> Skeleton {
-        Skeleton::of_normal(Normal::of("", record, Purged::Dropped).as_ref())
-    }
-
-    /// The same of a record's normal form, without what carries `purge: true`.
-    pub(crate) fn of_normal<N: node::Node>(normal: Option<&Normal<'_, N>>) -> Skeleton {
-        match normal.map(|normal| &normal.form) {
-            Some(Form::Object(fields)) => {
-                let mut text = String::with_capacity(1024);
-                write_fields(fields, &mut text);
-                Skeleton { text: text.into() }
-            }
+        match Normal::of("", record, Purged::Dropped).map(|normal| normal.form) {
+            Some(Form::Object(fields)) => Skeleton::from(&names_of(&fields)),
             Some(
                 Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) | Form::Items(_),
             )
@@ -172,12 +163,16 @@ impl Skeleton {
 }
 
 /// A value made exact for a field that held something else before.
-pub(crate) fn exact(name: &str, before: &Normal<'_>, now: &Value) -> Value {
+pub(crate) fn exact<'a, N: node::Node<'a>>(
+    name: &str,
+    before: &Normal<'a, N>,
+    now: &Value,
+) -> Value {
     complete_value(&Node::of(before), name, now)
 }
 
 impl<'a> Node<'a> {
-    fn of(normal: &Normal<'a>) -> Node<'a> {
+    fn of<N: node::Node<'a>>(normal: &Normal<'a, N>) -> Node<'a> {
         let mut node = Node::default();
         match &normal.form {
             Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => node.plain = true,
@@ -209,7 +204,7 @@ impl<'a> Node<'a> {
 }
 
 /// The names of all fields but the purge flag.
-fn names_of<'a>(fields: &Fields<'a>) -> Names<'a> {
+fn names_of<'a, N: node::Node<'a>>(fields: &Fields<'a, N>) -> Names<'a> {
     fields
         .iter()
         .filter(|(key, value)| !is_purge_flag(key, value.source))
@@ -269,7 +264,7 @@ fn complete_value(node: &Node<'_>, name: &str, value: &Value) -> Value {
             None => value_without_nulls(value),
         },
         Value::Array(items) => {
-            let now = keyed(name, items, Purged::Kept);
+            let now = keyed(name, items.iter(), Purged::Kept);
             match now.and_then(|now| Some((node.items.get(now.id_field)?, now))) {
                 Some((before, now)) => {
                     let kept = now.items.iter().map(|(id, fields)| {
@@ -319,44 +314,7 @@ fn id_to_value(id: &Id<'_>) -> Value {
     }
 }
 
-fn write_name(name: &str, out: &mut String) {
-    short::write_name(name, out, write_text);
-}
-
-/// As [`write_names`], of a record's own fields: names and ids are in order already, and
-/// each field has one answer.
-fn write_fields<N: node::Node>(fields: &Fields<'_, N>, out: &mut String) {
-    out.push('{');
-    let mut first = true;
-    for (key, value) in fields {
-        if is_purge_flag(key, value.source) {
-            continue;
-        }
-        if !std::mem::take(&mut first) {
-            out.push(',');
-        }
-        write_name(key, out);
-        out.push(':');
-        match &value.form {
-            Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => out.push('0'),
-            Form::Object(fields) => write_fields(fields, out),
-            Form::Items(items) => {
-                out.push('[');
-                write_name(items.id_field, out);
-                for item in &items.items {
-                    out.push(',');
-                    write_id(&item.id, out);
-                    out.push(',');
-                    write_fields(&item.fields, out);
-                }
-                out.push(']');
-            }
-        }
-    }
-    out.push('}');
-}
-
-fn write_id(id: &Id<'_>, out: &mut String) {
+pub(crate) fn write_id(id: &Id<'_>, out: &mut String) {
     match id {
         Id::Text(text) => write_text(text, out),
         Id::Number(number) => out.push_str(number),

@@ -1,344 +1,436 @@
-//! A record read into a tree that borrows from its text: a third of the cost of a
-//! `Value`, for what only needs to be looked at.
+//! A record's text, read without a `Value`, for what only needs to be looked at: a list of
+//! its values that borrows from the text, and places in that list.
+
+mod read;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
-use crate::ids::PURGE;
+use crate::name::{COUNT, Known};
 use crate::node::{Fields, Node, View};
-use crate::record::JsonKind;
 
-/// serde_json carries numbers and raw text through keys of its own.
-const RESERVED: &str = "$serde_json::private::";
+/// What a text says. All its values are in one list, each before its parts: an object costs
+/// no allocation, and is gone through without jumping about.
+#[derive(Debug, Default)]
+pub(crate) struct Document<'t> {
+    values: Vec<Entry<'t>>,
+    /// The keys that are no names of the specification.
+    others: Vec<Cow<'t, str>>,
+    has_null: bool,
+    has_key_twice: bool,
+    /// There is a field that is called purge.
+    has_purge: bool,
+}
 
-/// A JSON value.
+/// One value.
 #[derive(Debug)]
-pub(crate) enum Tree<'t> {
+struct Entry<'t> {
+    /// Its key; [`Key::NONE`] where it is not the value of a field.
+    key: Key,
+    /// Whether the key comes again in the same object, so that this value does not count.
+    overridden: bool,
+    held: Held<'t>,
+}
+
+/// A key: the number of a known name, or [`COUNT`] and a place among the others.
+#[derive(Clone, Copy, Debug)]
+struct Key(u32);
+
+/// The kinds of value.
+#[derive(Debug)]
+enum Held<'t> {
     Null,
     Bool(bool),
     /// As it is spelled.
-    Number(Cow<'t, str>),
-    Text(Cow<'t, str>),
-    Array(Vec<Tree<'t>>),
-    Object(Object<'t>),
+    Number(Box<str>),
+    /// As it stands in the text: without an escape, nor anything that needs one.
+    Text(&'t str),
+    /// Had escapes in the text.
+    Unescaped(Box<str>),
+    /// So many behind it are its items and their parts.
+    Array {
+        parts: usize,
+    },
+    /// So many behind it are its fields and their parts.
+    Object {
+        parts: usize,
+        /// All keys are known names, none is there twice, and the parts can be counted in
+        /// 16 bits, as in any record that is one.
+        ordinary: bool,
+    },
 }
 
-/// An object's fields; of a key that is there twice the last one counts, as in a `Value`.
-#[derive(Debug)]
-pub(crate) struct Object<'t> {
-    /// All of them, in the text's order.
-    fields: Vec<(Cow<'t, str>, Tree<'t>)>,
-    /// Where a key is there twice: the places of the fields that count, in order.
-    counting: Option<Box<[usize]>>,
-}
-
-/// Fewer fields than these are told apart by a look at each other.
-const FEW: usize = 24;
-
-impl<'t> Object<'t> {
-    fn of(fields: Vec<(Cow<'t, str>, Tree<'t>)>) -> Object<'t> {
-        let counting = has_key_twice(&fields).then(|| {
-            let last: HashMap<&str, usize> = fields
-                .iter()
-                .enumerate()
-                .map(|(at, (key, _))| (&**key, at))
-                .collect();
-            let mut places: Vec<usize> = last.into_values().collect();
-            places.sort_unstable();
-            places.into_boxed_slice()
-        });
-        Object { fields, counting }
-    }
-
-    /// All fields in the text's order, also those that do not count since their key comes
-    /// again.
-    pub(crate) fn every(&self) -> impl Iterator<Item = (&str, &Tree<'t>)> {
-        self.fields.iter().map(|(key, value)| (&**key, value))
-    }
-
-    fn has_key_twice(&self) -> bool {
-        self.counting.is_some()
-    }
-}
-
-fn has_key_twice(fields: &[(Cow<'_, str>, Tree<'_>)]) -> bool {
-    if fields.len() > FEW {
-        let keys: HashSet<&str> = fields.iter().map(|(key, _)| &**key).collect();
-        return keys.len() < fields.len();
-    }
-    // Keys that differ in these are different: only the others are compared.
-    let mut seen = 0u64;
-    fields.iter().enumerate().any(|(at, (key, _))| {
-        let bytes = key.as_bytes();
-        let sign = bytes.len()
-            ^ bytes.first().map_or(0, |first| usize::from(*first) << 2)
-            ^ bytes.last().map_or(0, |last| usize::from(*last) << 1)
-            ^ bytes
-                .get(bytes.len() / 2)
-                .map_or(0, |middle| usize::from(*middle) << 3);
-        let bit = 1 << (sign % 64);
-        let maybe = seen & bit != 0;
-        seen |= bit;
-        maybe && fields[..at].iter().any(|(before, _)| before == key)
-    })
-}
-
-impl<'t> Tree<'t> {
+impl<'t> Document<'t> {
     /// Reads a text; `None` where it is no JSON, or has a key that is serde_json's own.
-    pub(crate) fn read(text: &'t str) -> Option<Tree<'t>> {
-        serde_json::from_str(text).ok()
+    pub(crate) fn read(text: &'t str) -> Option<Document<'t>> {
+        read::read(text).ok()
     }
 
-    /// Whether there is neither a null nor anything that could be a purge flag.
-    pub(crate) fn is_plain(&self) -> bool {
-        match self {
-            Tree::Null => false,
-            Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
-            Tree::Array(items) => items.iter().all(Tree::is_plain),
-            Tree::Object(object) => object
-                .each()
-                .all(|(key, value)| key != PURGE && value.is_plain()),
-        }
-    }
-
-    /// Its kind.
-    pub(crate) fn kind(&self) -> JsonKind {
-        match self {
-            Tree::Null => JsonKind::Null,
-            Tree::Bool(_) => JsonKind::Boolean,
-            Tree::Number(_) => JsonKind::Number,
-            Tree::Text(_) => JsonKind::Text,
-            Tree::Array(_) => JsonKind::Array,
-            Tree::Object(_) => JsonKind::Object,
+    /// The value that has all others in it.
+    pub(crate) fn root(&self) -> Tree<'_> {
+        let (entry, parts) = self.values.split_first().unwrap_or((&NULL, &[]));
+        Tree {
+            document: self,
+            entry,
+            parts,
         }
     }
 
     /// Whether the text can go as it is: no null, and no key twice in one object.
     pub(crate) fn is_sendable(&self) -> bool {
+        !self.has_null && !self.has_key_twice
+    }
+
+    /// Whether there is neither a null nor anything that could be a purge flag.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.has_null && !self.has_purge
+    }
+
+    /// Whether something in it carries `purge: true`.
+    pub(crate) fn has_purged(&self) -> bool {
+        let is_set = |entry: &Entry<'_>| matches!(entry.held, Held::Bool(true));
+        self.has_purge
+            && self
+                .values
+                .iter()
+                .any(|entry| is_set(entry) && entry.key.known() == Some(Known::PURGE))
+    }
+
+    fn text_of(&self, key: Key) -> &str {
+        match key.known() {
+            Some(known) => known.text(),
+            None => {
+                let other = self.others.get(key.0 as usize - COUNT);
+                other.map_or("", Cow::as_ref)
+            }
+        }
+    }
+}
+
+/// What a document without values says.
+static NULL: Entry<'static> = Entry {
+    key: Key::NONE,
+    overridden: false,
+    held: Held::Null,
+};
+
+impl Held<'_> {
+    /// How many values are parts of this one, or of its parts.
+    fn parts(&self) -> usize {
         match self {
-            Tree::Null => false,
-            Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => true,
-            Tree::Array(items) => items.iter().all(Tree::is_sendable),
-            Tree::Object(object) => {
-                !object.has_key_twice()
-                    && object.fields.iter().all(|(_, value)| value.is_sendable())
-            }
+            Held::Array { parts } | Held::Object { parts, .. } => *parts,
+            Held::Null | Held::Bool(_) | Held::Number(_) | Held::Text(_) | Held::Unescaped(_) => 0,
         }
     }
 }
 
-impl<'t> Node for Tree<'t> {
-    type Object = Object<'t>;
+impl Key {
+    const NONE: Key = Key(u32::MAX);
 
-    fn view(&self) -> View<'_, Tree<'t>> {
+    fn known(self) -> Option<Known> {
+        Known::numbered(self.0 as usize)
+    }
+}
+
+/// A value in its document.
+#[derive(Clone, Copy)]
+pub(crate) struct Tree<'d> {
+    document: &'d Document<'d>,
+    entry: &'d Entry<'d>,
+    parts: &'d [Entry<'d>],
+}
+
+impl<'d> Tree<'d> {
+    /// The name that its key is, where it is the value of a field.
+    pub(crate) fn name(self) -> Option<Known> {
+        self.entry.key.known()
+    }
+
+    /// Its key; empty where it is not the value of a field.
+    pub(crate) fn key(self) -> &'d str {
+        self.document.text_of(self.entry.key)
+    }
+
+    /// Whether it is a text that stands in JSON as it is, without escapes.
+    pub(crate) fn is_verbatim(self) -> bool {
+        matches!(self.entry.held, Held::Text(_))
+    }
+}
+
+impl<'d> Node<'d> for Tree<'d> {
+    type Fields = Object<'d>;
+    type Items = Siblings<'d>;
+
+    fn view(self) -> View<'d, Tree<'d>> {
+        let parts = Siblings {
+            document: self.document,
+            rest: self.parts,
+        };
+        match &self.entry.held {
+            Held::Null => View::Null,
+            Held::Bool(value) => View::Bool(*value),
+            Held::Number(number) => View::Number(number),
+            Held::Text(text) => View::Text(text),
+            Held::Unescaped(text) => View::Text(text),
+            Held::Array { .. } => View::Array(parts),
+            Held::Object { ordinary, .. } => View::Object(Object {
+                fields: parts,
+                ordinary: *ordinary,
+            }),
+        }
+    }
+
+    fn to_value(self) -> Value {
+        match self.view() {
+            View::Null => Value::Null,
+            View::Bool(value) => value.into(),
+            // It was a number when it was read.
+            View::Number(number) => number.parse().map_or(Value::Null, Value::Number),
+            View::Text(text) => text.into(),
+            View::Array(items) => items.map(Node::to_value).collect(),
+            View::Object(fields) => Value::Object(fields.to_map()),
+        }
+    }
+}
+
+/// Values that stand side by side: an array's items, or the values of an object's fields.
+#[derive(Clone, Copy)]
+pub(crate) struct Siblings<'d> {
+    document: &'d Document<'d>,
+    rest: &'d [Entry<'d>],
+}
+
+impl<'d> Iterator for Siblings<'d> {
+    type Item = Tree<'d>;
+
+    fn next(&mut self) -> Option<Tree<'d>> {
+        let (entry, after) = self.rest.split_first()?;
+        let (parts, rest) = after.split_at(entry.held.parts());
+        self.rest = rest;
+        Some(Tree {
+            document: self.document,
+            entry,
+            parts,
+        })
+    }
+}
+
+/// An object's fields; of a key that is there twice the last one counts, as in a `Value`.
+#[derive(Clone, Copy)]
+pub(crate) struct Object<'d> {
+    fields: Siblings<'d>,
+    ordinary: bool,
+}
+
+impl<'d> Object<'d> {
+    /// The values of all fields in the text's order, also of those that do not count since
+    /// their key comes again.
+    pub(crate) fn every(self) -> impl Iterator<Item = Tree<'d>> {
+        self.fields
+    }
+
+    fn counting(self) -> impl Iterator<Item = Tree<'d>> {
+        self.fields.filter(|field| !field.entry.overridden)
+    }
+
+    /// The values of the fields that count, in the order of their keys.
+    pub(crate) fn ordered(self) -> InOrder<'d> {
+        if !self.ordinary {
+            let mut fields: Vec<Tree<'d>> = self.counting().collect();
+            fields.sort_unstable_by_key(|field| field.key());
+            return InOrder::Any(fields.into_iter());
+        }
+        let mut places = [0; COUNT];
+        let mut left = 0;
+        let mut fields = self.fields;
+        let all = fields.rest;
+        loop {
+            let at = all.len() - fields.rest.len();
+            let Some(field) = fields.next() else { break };
+            let number = field.entry.key.0;
+            places[number as usize] = at as u16;
+            left |= 1 << number;
+        }
+        InOrder::Ordinary {
+            fields: self.fields,
+            places,
+            left,
+        }
+    }
+}
+
+/// The values of an object's fields in the order of the keys.
+pub(crate) enum InOrder<'d> {
+    /// Of an object whose keys are known names, each once.
+    Ordinary {
+        fields: Siblings<'d>,
+        /// Where among them the name with this number is.
+        places: [u16; COUNT],
+        /// A bit for each name that is still to come.
+        left: u64,
+    },
+    /// Of any other.
+    Any(std::vec::IntoIter<Tree<'d>>),
+}
+
+impl<'d> Iterator for InOrder<'d> {
+    type Item = Tree<'d>;
+
+    fn next(&mut self) -> Option<Tree<'d>> {
         match self {
-            Tree::Null => View::Null,
-            Tree::Bool(value) => View::Bool(*value),
-            Tree::Number(number) => View::Number(number),
-            Tree::Text(text) => View::Text(text),
-            Tree::Array(items) => View::Array(items),
-            Tree::Object(fields) => View::Object(fields),
+            InOrder::Ordinary {
+                fields: Siblings { document, rest },
+                places,
+                left,
+            } => {
+                let at = usize::from(*places.get(left.trailing_zeros() as usize)?);
+                *left &= left.wrapping_sub(1);
+                let rest = rest.get(at..)?;
+                Siblings { document, rest }.next()
+            }
+            InOrder::Any(fields) => fields.next(),
         }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = match self {
+            InOrder::Ordinary { left, .. } => left.count_ones() as usize,
+            InOrder::Any(fields) => fields.len(),
+        };
+        (left, Some(left))
     }
 }
 
-impl<'t> Fields for Object<'t> {
-    type Node = Tree<'t>;
+impl<'d> Fields<'d> for Object<'d> {
+    type Node = Tree<'d>;
 
-    fn get(&self, key: &str) -> Option<&Tree<'t>> {
-        let mut from_the_end = self.fields.iter().rev();
-        from_the_end
-            .find(|(known, _)| known == key)
-            .map(|(_, value)| value)
+    fn get(self, key: &str) -> Option<Tree<'d>> {
+        let known = Known::of(key);
+        self.counting()
+            .find(|field| field.name() == known && (known.is_some() || field.key() == key))
     }
 
-    fn each(&self) -> impl Iterator<Item = (&str, &Tree<'t>)> {
-        let counting = self.counting.as_deref();
-        let counts = move |at| counting.is_none_or(|places| places.binary_search(&at).is_ok());
-        self.every()
-            .enumerate()
-            .filter(move |(at, _)| counts(*at))
-            .map(|(_, field)| field)
-    }
-}
-
-impl<'t> Deserialize<'t> for Tree<'t> {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Tree<'t>, D::Error> {
-        deserializer.deserialize_any(Reading)
-    }
-}
-
-struct Reading;
-
-impl<'t> Visitor<'t> for Reading {
-    type Value = Tree<'t>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
+    fn each(self) -> impl Iterator<Item = (&'d str, Tree<'d>)> {
+        self.counting().map(|field| (field.key(), field))
     }
 
-    fn visit_unit<E>(self) -> Result<Tree<'t>, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Tree<'t>, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    // Integers of up to 64 bits come as these, other numbers as a map.
-    fn visit_u64<E>(self, number: u64) -> Result<Tree<'t>, E> {
-        Ok(Tree::Number(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Tree<'t>, E> {
-        Ok(Tree::Number(Cow::Owned(number.to_string())))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'t str) -> Result<Tree<'t>, E> {
-        Ok(Tree::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Tree<'t>, E> {
-        Ok(Tree::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'t>>(self, mut from: A) -> Result<Tree<'t>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = from.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut from: A) -> Result<Tree<'t>, A::Error> {
-        // The specification's largest object has 16.
-        let mut fields: Vec<(Cow<'t, str>, Tree<'t>)> = Vec::with_capacity(16);
-        while let Some(Key(key)) = from.next_key()? {
-            if key.starts_with(RESERVED) {
-                let Digits(number) = from.next_value()?;
-                return Ok(Tree::Number(Cow::Owned(number)));
-            }
-            fields.push((key, from.next_value()?));
-        }
-        Ok(Tree::Object(Object::of(fields)))
-    }
-}
-
-/// A key, borrowed from the text where it has no escapes.
-struct Key<'t>(Cow<'t, str>);
-
-impl<'t> Deserialize<'t> for Key<'t> {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Key<'t>, D::Error> {
-        struct Reading;
-        impl<'t> Visitor<'t> for Reading {
-            type Value = Key<'t>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'t str) -> Result<Key<'t>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'t>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Reading)
-    }
-}
-
-/// A number's digits. They arrive as an owned `String`; a string that stands in the text
-/// does not, so an object that only looks like a number is refused.
-struct Digits(String);
-
-impl<'t> Deserialize<'t> for Digits {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Digits, D::Error> {
-        struct Reading;
-        impl Visitor<'_> for Reading {
-            type Value = Digits;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-
-            fn visit_str<E: de::Error>(self, _text: &str) -> Result<Digits, E> {
-                Err(E::custom("reserved key"))
-            }
-
-            fn visit_string<E>(self, digits: String) -> Result<Digits, E> {
-                Ok(Digits(digits))
-            }
-        }
-        deserializer.deserialize_any(Reading)
+    fn in_order(self) -> impl Iterator<Item = (&'d str, Tree<'d>)> {
+        self.ordered().map(|field| (field.key(), field))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn of_a_key_that_stands_twice_the_last_counts() {
-        let tree = Tree::read(r#"{"b":1,"a":2,"b":3,"\u0062":4,"a":5}"#).unwrap();
-        let View::Object(fields) = tree.view() else {
-            panic!("no object");
-        };
-        let seen: Vec<_> = fields
-            .each()
-            .map(|(key, value)| (key, format!("{:?}", value.view())))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                ("b", "Number(\"4\")".to_string()),
-                ("a", "Number(\"5\")".to_string())
-            ]
-        );
-        assert!(matches!(fields.get("b"), Some(Tree::Number(four)) if four == "4"));
-        assert!(fields.get("c").is_none());
-        let every: Vec<_> = fields.every().map(|(key, _)| key).collect();
-        assert_eq!(every, ["b", "a", "b", "b", "a"]);
+    fn read(text: &str) -> Document<'_> {
+        Document::read(text).unwrap()
     }
 
-    proptest! {
-        #[test]
-        fn a_key_that_stands_twice_is_found_among_few_and_many(
-            keys in prop::collection::vec("[ab_]{0,4}", 0..40),
-        ) {
-            let fields = keys.iter().map(|key| (Cow::Borrowed(key.as_str()), Tree::Null));
-            let object = Object::of(fields.collect());
-            let different: BTreeSet<&String> = keys.iter().collect();
-            prop_assert_eq!(object.has_key_twice(), different.len() < keys.len());
-            prop_assert_eq!(object.each().count(), different.len());
+    #[test]
+    fn what_is_read_is_what_a_value_has() {
+        for text in [
+            r#"{"a":[1,-2.50,"x\n\u00e9",[],{}],"purge":{"b":null,"score":[true,false]},"c":1e400}"#,
+            "[[[]],[{}],0]",
+            "\"\"",
+            " null ",
+            "18446744073709551616",
+        ] {
+            let expected: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(read(text).root().to_value(), expected, "{text}");
         }
     }
 
     #[test]
-    fn an_object_that_looks_like_a_number_is_refused() {
-        assert!(Tree::read(r#"{"a":{"$serde_json::private::Number":"1"}}"#).is_none());
-        assert!(Tree::read(r#"{"$serde_json::private::RawValue":"1"}"#).is_none());
+    fn of_a_key_that_stands_twice_the_last_counts() {
+        let document = read(r#"{"b":1,"a":[2,2],"b":3,"\u0062":4,"a":5,"date":6,"date":7}"#);
+        let View::Object(fields) = document.root().view() else {
+            panic!("no object");
+        };
+        let seen: Vec<_> = fields
+            .each()
+            .map(|(key, field)| (key, field.to_value()))
+            .collect();
+        assert_eq!(seen, [("b", 4.into()), ("a", 5.into()), ("date", 7.into())]);
+        assert_eq!(fields.get("b").map(Node::to_value), Some(4.into()));
+        assert_eq!(fields.get("date").map(Node::to_value), Some(7.into()));
+        assert!(fields.get("c").is_none() && fields.get("end_date").is_none());
+        let every: Vec<_> = fields.every().map(Tree::key).collect();
+        assert_eq!(every, ["b", "a", "b", "b", "a", "date", "date"]);
+        assert!(!document.is_sendable());
+    }
+
+    proptest! {
+        #[test]
+        fn the_fields_that_count_come_in_the_order_of_their_keys(
+            keys in prop::collection::vec(
+                "[ab_]{0,3}|date|score|sex|purge|la_child_id|(start|end)_(date|reason)", 0..12),
+            times in 1..3_usize,
+        ) {
+            let fields: Vec<(String, usize)> = vec![keys; times].concat().into_iter().zip(0..).collect();
+            let text: Vec<String> = fields.iter().map(|(key, at)| format!("\"{key}\":{at}")).collect();
+            let text = format!("{{{}}}", text.join(","));
+            let document = read(&text);
+            let View::Object(object) = document.root().view() else {
+                panic!("no object");
+            };
+            let different: BTreeMap<String, usize> = fields.iter().cloned().collect();
+            let found: Vec<(String, Value)> = object
+                .ordered()
+                .map(|field| (field.key().to_owned(), field.to_value()))
+                .collect();
+            let expected: Vec<(String, Value)> = different
+                .iter()
+                .map(|(key, at)| (key.clone(), (*at).into()))
+                .collect();
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(document.is_sendable(), different.len() == fields.len());
+            prop_assert_eq!(object.each().count(), different.len());
+            prop_assert_eq!(object.every().count(), fields.len());
+        }
     }
 
     #[test]
-    fn a_tree_is_plain_where_nothing_is_null_or_called_purge() {
-        let plain = |text| Tree::read(text).unwrap().is_plain();
-        assert!(plain(r#"{"a":[1,{"b":"purge"}],"c":{}}"#));
+    fn an_object_of_very_many_parts_has_its_order_too() {
+        let text = format!(
+            r#"{{"sex":[{}0],"purge":1,"date":2}}"#,
+            "0,".repeat(usize::from(u16::MAX))
+        );
+        let document = read(&text);
+        let View::Object(object) = document.root().view() else {
+            panic!("no object");
+        };
+        let keys: Vec<_> = object.ordered().map(Tree::key).collect();
+        assert_eq!(keys, ["date", "purge", "sex"]);
+    }
+
+    #[test]
+    fn an_object_that_looks_like_a_number_is_refused() {
+        for text in [
+            r#"{"a":{"$serde_json::private::Number":"1"}}"#,
+            r#"{"$serde_json::private::RawValue":"1"}"#,
+            r#"{"a":1,"$serde_json::private::Number":"1"}"#,
+            r#"{"a":1,"$serde_json::private::Number":1.5}"#,
+        ] {
+            assert!(Document::read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_plain_where_nothing_is_null_or_called_purge() {
+        assert!(read(r#"{"a":[1,{"b":"purge"}],"c":{}}"#).is_plain());
         for text in [
             r#"{"a":null}"#,
             r#"[[null]]"#,
             r#"{"a":[{"purge":false}]}"#,
             r#"{"\u0070urge":1}"#,
         ] {
-            assert!(!plain(text), "{text}");
+            assert!(!read(text).is_plain(), "{text}");
         }
     }
 }

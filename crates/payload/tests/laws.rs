@@ -8,16 +8,36 @@ use csc_payload::{
     Fakes, Reading, Record, Skeleton, apply, diff, meaning, meaning_hash, meaning_hash_of_text,
     purge,
 };
-use generated::{record, respelled, spaced};
+use generated::{record, respelled, spaced, tangled};
 use jiff::civil::date;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// What is held, or would be, after a message that may be none.
 fn after(held: &Value, message: Option<&Value>) -> Value {
     match message {
         Some(message) => apply(Some(held), message).unwrap_or_default(),
         None => held.clone(),
+    }
+}
+
+/// A normal form as it is hashed. The library writes 1e+400 where the canonical spelling is
+/// 1e400; in all else it is what `to_string` gives.
+fn compact(normal: &Value) -> String {
+    match normal {
+        Value::Number(number) => number.to_string().replace("e+", "e"),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(compact).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let field =
+                |(key, value): (&String, &Value)| format!("{}:{}", json!(key), compact(value));
+            let fields: Vec<String> = fields.iter().map(field).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => normal.to_string(),
     }
 }
 
@@ -73,6 +93,49 @@ proptest! {
             }
             let merged = kept.merge(Skeleton::of(&other));
             prop_assert_eq!(merged, essence.skeleton.merge(Skeleton::of(&other)));
+        }
+    }
+
+    #[test]
+    fn hash_and_skeleton_of_any_text_are_those_of_its_value_by_definition(
+        record in record(), seed in any::<u64>(),
+    ) {
+        let text = tangled(&record, seed);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let hash: [u8; 32] = Sha256::digest(compact(&meaning(&value))).into();
+        prop_assert_eq!(meaning_hash_of_text(&text), Some(hash));
+        prop_assert_eq!(meaning_hash(&value), hash);
+        let parsed = Record::parse(&text);
+        prop_assert_eq!(
+            Reading::of(&text).record(),
+            parsed.clone().map(|record| (record.clone(), record.essence()))
+        );
+        if let Ok(record) = parsed {
+            let essence = record.essence();
+            prop_assert_eq!(essence.meaning, hash);
+            prop_assert_eq!(essence.skeleton, Skeleton::of(&value));
+            let has_purge = record.text().contains("purge") || record.text().contains("\\u00");
+            prop_assert!(essence.is_plain || has_purge);
+        }
+    }
+
+    #[test]
+    fn a_delta_from_a_text_is_the_delta_from_its_value(
+        previous in record(), current in record(), seed in any::<u64>(),
+    ) {
+        let texts = [
+            previous.to_string(), spaced(&current, seed), tangled(&previous, seed), current.to_string(),
+        ];
+        for (text, current) in texts.iter().zip(texts.iter().cycle().skip(1)) {
+            let Ok(record) = Record::parse(current) else { continue };
+            let previous: Value = serde_json::from_str(text).unwrap();
+            let hash = meaning_hash(&previous);
+            let delta = record.delta_from(text, &hash).map(|delta| delta.to_string());
+            let expected = diff(Some(&previous), &record.value()).map(|delta| delta.to_string());
+            prop_assert_eq!(delta, expected);
+            let other = meaning_hash(&json!({"la_child_id": "another"}));
+            prop_assert_eq!(record.delta_from(text, &other), None);
+            prop_assert_eq!(record.delta_from(&format!("[{text}]"), &hash), None);
         }
     }
 

@@ -6,7 +6,7 @@
 //! stubs and nulls for what was acknowledged before and is gone now (the reference's
 //! `payload.md`, "Full records, and what is no longer in them").
 
-use csc_payload::{Essence, Record, Skeleton, diff, meaning_hash, meaning_hash_of_text, purge};
+use csc_payload::{Essence, Record, Skeleton, meaning_hash, purge};
 use csc_staging::RowKey;
 use jiff::civil::DateTime;
 use serde_json::Value;
@@ -183,9 +183,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                         };
                     }
                     let delta = previous
-                        .filter(|previous| meaning_hash_of_text(previous) == Some(*last))
-                        .and_then(|previous| object(Some(previous)))
-                        .and_then(|previous| diff(Some(&previous), &record.value()))
+                        .and_then(|previous| record.delta_from(previous, last))
                         .map(|delta| Form {
                             kind: FormKind::Delta,
                             text: delta.to_string(),

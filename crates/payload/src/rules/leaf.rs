@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use super::date;
 use super::pattern::Pattern;
 use crate::finding::{RuleId, code_may_be_shown, shape_of};
+use crate::node::View;
 use crate::record::JsonKind;
 use crate::tree::Tree;
 
@@ -50,21 +51,56 @@ pub(super) struct TextRules {
 pub(super) struct Codes {
     /// Its name in the rules file.
     pub(super) name: String,
-    /// Its codes, sorted.
-    pub(super) codes: Vec<Box<str>>,
+    /// Its codes.
+    pub(super) codes: CodeList,
     /// Whether a code that is not in it says nothing about the child.
     pub(super) shown: bool,
     /// All codes with what they mean, for the advice.
     pub(super) listing: String,
 }
 
-impl Codes {
+/// The codes of a set, to look a code up. Nearly all codes are short, and are kept as
+/// numbers, which are compared faster than texts: every record has dozens of codes.
+#[derive(Clone, Debug)]
+pub(super) struct CodeList {
+    /// Of short codes the numbers, sorted.
+    short: Vec<u64>,
+    /// The others, sorted.
+    long: Vec<Box<str>>,
+}
+
+impl CodeList {
+    /// The list of these.
+    pub(super) fn of<'c>(codes: impl Iterator<Item = &'c str>) -> CodeList {
+        let mut list = CodeList {
+            short: Vec::new(),
+            long: Vec::new(),
+        };
+        for code in codes {
+            match number(code) {
+                Some(number) => list.short.push(number),
+                None => list.long.push(code.into()),
+            }
+        }
+        list.short.sort_unstable();
+        list.long.sort_unstable();
+        list
+    }
+
     /// Whether a code is in it.
     pub(super) fn has(&self, code: &str) -> bool {
-        self.codes
-            .binary_search_by(|known| (**known).cmp(code))
-            .is_ok()
+        match number(code) {
+            Some(number) => self.short.binary_search(&number),
+            None => self.long.binary_search_by(|known| (**known).cmp(code)),
+        }
+        .is_ok()
     }
+}
+
+/// A number that no other text has: the text's length and its bytes, where they fit.
+fn number(text: &str) -> Option<u64> {
+    let with = |number, byte| number << 8 | u64::from(byte);
+    (text.len() < 8).then(|| text.bytes().fold(text.len() as u64, with))
 }
 
 /// What is wrong with a value.
@@ -104,29 +140,29 @@ impl Leaf {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn judge(&self, value: &Tree<'_>) -> Result<Option<Date>, LeafFault> {
+    pub(super) fn judge<'t>(&self, value: &View<'t, Tree<'t>>) -> Result<Option<Date>, LeafFault> {
         match (self, value) {
-            (Leaf::Text(rules), Tree::Text(text)) => rules.judge(text).map(|()| None),
-            (Leaf::Date, Tree::Text(text)) => match date::read(text) {
+            (Leaf::Text(rules), View::Text(text)) => rules.judge(text).map(|()| None),
+            (Leaf::Date, View::Text(text)) => match date::read(text) {
                 Some(day) => Ok(Some(day)),
                 None => Err(not_a_date(text)),
             },
-            (Leaf::Flag { purges: true }, Tree::Bool(true)) => Err(LeafFault::new(
+            (Leaf::Flag { purges: true }, View::Bool(true)) => Err(LeafFault::new(
                 RuleId::Purge,
                 "is true in a record that was staged to be kept".to_owned(),
             )),
-            (Leaf::Flag { .. }, Tree::Bool(_)) => Ok(None),
-            (Leaf::Integer { minimum, maximum }, Tree::Number(spelling)) => {
+            (Leaf::Flag { .. }, View::Bool(_)) => Ok(None),
+            (Leaf::Integer { minimum, maximum }, View::Number(spelling)) => {
                 judge_integer(*minimum, *maximum, spelling).map(|()| None)
             }
             (
                 Leaf::Text(_) | Leaf::Date | Leaf::Flag { .. } | Leaf::Integer { .. },
-                Tree::Null
-                | Tree::Bool(_)
-                | Tree::Number(_)
-                | Tree::Text(_)
-                | Tree::Array(_)
-                | Tree::Object(_),
+                View::Null
+                | View::Bool(_)
+                | View::Number(_)
+                | View::Text(_)
+                | View::Array(_)
+                | View::Object(_),
             ) => Err(LeafFault::new(
                 RuleId::WrongType,
                 wrong_type(value.kind(), self.wanted()),
@@ -193,7 +229,7 @@ impl TextRules {
             ));
         }
         if let Some(codes) = &self.codes
-            && !codes.has(text)
+            && !codes.codes.has(text)
         {
             return Err(unknown_code(codes, text));
         }
@@ -235,6 +271,7 @@ fn unknown_code(codes: &Codes, text: &str) -> LeafFault {
     };
     let trimmed = text.trim().to_uppercase();
     let nearly = codes
+        .codes
         .has(&trimmed)
         .then_some("It would be one in capital letters and without blanks around it; the set has ");
     LeafFault {
@@ -250,10 +287,25 @@ fn unknown_code(codes: &Codes, text: &str) -> LeafFault {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::node::Node as _;
+    use crate::tree::Document;
+
+    proptest! {
+        #[test]
+        fn a_code_is_in_a_list_exactly_where_it_was_put_there(
+            codes in prop::collection::vec("[ab\0é]{0,4}|[ab]{6,9}", 0..40), code in "[ab\0é]{0,4}|[ab]{6,9}",
+        ) {
+            let list = CodeList::of(codes.iter().map(String::as_str));
+            prop_assert!(codes.iter().all(|code| list.has(code)));
+            prop_assert_eq!(list.has(&code), codes.contains(&code));
+        }
+    }
 
     fn fault(leaf: &Leaf, raw: &str) -> Option<RuleId> {
-        leaf.judge(&Tree::read(raw).unwrap())
+        leaf.judge(&Document::read(raw).unwrap().root().view())
             .err()
             .map(|fault| fault.rule)
     }
@@ -265,7 +317,7 @@ mod tests {
     fn coded() -> Codes {
         Codes {
             name: "sex".to_owned(),
-            codes: vec!["F".into(), "M".into()],
+            codes: CodeList::of(["F", "M"].into_iter()),
             shown: false,
             listing: "F, M".to_owned(),
         }

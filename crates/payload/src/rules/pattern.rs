@@ -14,8 +14,12 @@ pub(super) struct Pattern {
 
 #[derive(Debug)]
 enum Matcher {
-    /// One bit per ASCII character that is allowed, and how many of them.
-    Class { bits: u128, min: usize, max: usize },
+    /// For each byte whether it is allowed, which only ASCII is, and how many of them.
+    Class {
+        allowed: Box<[bool; 256]>,
+        min: usize,
+        max: usize,
+    },
     /// Anything else.
     Regex(Regex),
 }
@@ -41,11 +45,9 @@ impl Pattern {
     /// Whether a text matches.
     pub(super) fn matches(&self, text: &str) -> bool {
         match &self.matcher {
-            Matcher::Class { bits, min, max } => {
+            Matcher::Class { allowed, min, max } => {
                 (*min..=*max).contains(&text.len())
-                    && text
-                        .bytes()
-                        .all(|byte| byte < 128 && bits & (1 << byte) != 0)
+                    && text.bytes().all(|byte| allowed[usize::from(byte)])
             }
             Matcher::Regex(regex) => regex.is_match(text),
         }
@@ -61,7 +63,7 @@ fn class(source: &str) -> Option<Matcher> {
         .split_once("]{")?;
     let (min, max) = counts.split_once(',').unwrap_or((counts, counts));
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let mut bits = 0u128;
+    let mut allowed = Box::new([false; 256]);
     let mut rest = members.as_bytes();
     while !rest.is_empty() {
         let (from, to, after) = match rest {
@@ -73,12 +75,12 @@ fn class(source: &str) -> Option<Matcher> {
             _ => return None,
         };
         for byte in from..=to {
-            bits |= 1 << byte;
+            allowed[usize::from(byte)] = true;
         }
         rest = after;
     }
     Some(Matcher::Class {
-        bits,
+        allowed,
         min: min.parse().ok()?,
         max: max.parse().ok()?,
     })

@@ -2,6 +2,7 @@
 //! object, a list or a value. A walk goes down the record and the tree together.
 
 use super::leaf::{Leaf, TextRules};
+use crate::name::{COUNT, Known};
 
 /// How many fields one object can have in a rules file; the specification's
 /// largest has 16. A walk keeps what it has seen of an object in the bits of one
@@ -16,6 +17,8 @@ pub(super) struct ObjectRules {
     pub(super) path: String,
     /// Its fields in the file's order, at most [`FIELDS_PER_OBJECT`].
     pub(super) fields: Vec<Field>,
+    /// Which of them has a name of the specification.
+    pub(super) by_name: ByName,
     /// The fields that must be there.
     pub(super) mandatory: FieldSet,
     /// The field that no two items of a list may have in common.
@@ -26,6 +29,16 @@ pub(super) struct ObjectRules {
     pub(super) orders: Vec<DateOrder>,
     /// Which fields make no sense together.
     pub(super) exclusive: Vec<Exclusive>,
+}
+
+/// For each name of the specification, the field that has it.
+#[derive(Debug)]
+pub(super) struct ByName([Option<u8>; COUNT]);
+
+impl Default for ByName {
+    fn default() -> Self {
+        ByName([None; COUNT])
+    }
 }
 
 /// One field of an object.
@@ -153,13 +166,23 @@ impl FieldSet {
 }
 
 impl ObjectRules {
-    /// The field with this key. Records mostly have their keys in one order, so
-    /// the search begins where the last one ended.
-    pub(super) fn find(&self, key: &str, from: usize) -> Option<usize> {
-        let is_it = |field: &usize| self.fields[*field].name == key;
-        (from..self.fields.len())
-            .find(is_it)
-            .or_else(|| (0..from.min(self.fields.len())).find(is_it))
+    /// Adds a field behind the others.
+    pub(super) fn push(&mut self, field: Field) {
+        if let Some(name) = Known::of(&field.name) {
+            // There are no more than [`FIELDS_PER_OBJECT`].
+            self.by_name.0[name.number()] = u8::try_from(self.fields.len()).ok();
+        }
+        self.fields.push(field);
+    }
+
+    /// The field with a name of the specification.
+    pub(super) fn named(&self, name: Known) -> Option<usize> {
+        self.by_name.0[name.number()].map(usize::from)
+    }
+
+    /// The field with this key, be it the specification's or the file's own.
+    pub(super) fn find(&self, key: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == key)
     }
 
     /// The field whose key is this one but for capitals and underscores: what
@@ -174,6 +197,26 @@ impl ObjectRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_name_as_by_its_key() {
+        let mut object = ObjectRules::default();
+        for name in ["visits", "date", "score", "visit_id", "purge"] {
+            object.push(Field {
+                name: name.to_owned(),
+                path: name.to_owned(),
+                item: None,
+                advice: String::new(),
+                holds: Holds::Object(ObjectRules::default()),
+            });
+        }
+        for name in (0..COUNT).filter_map(Known::numbered) {
+            assert_eq!(object.named(name), object.find(name.text()));
+        }
+        assert_eq!(object.find("visit_id"), Some(3));
+        assert_eq!(object.find("score"), Some(2));
+        assert_eq!(object.find("visit"), None);
+    }
 
     #[test]
     fn a_set_of_fields_knows_what_it_lacks() {

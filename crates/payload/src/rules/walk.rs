@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use super::leaf::{Leaf, LeafFault};
 use super::tree::{BirthRole, Field, FieldSet, ObjectRules};
 use crate::finding::{Checked, Finding, Found, RuleId};
+use crate::node::{Node as _, View};
 use crate::tree::Tree;
 use visit::Want;
 
@@ -25,9 +26,9 @@ pub(super) struct Walked {
 }
 
 /// Checks a payload.
-pub(super) fn walk(record: &ObjectRules, payload: &Tree<'_>) -> Walked {
+pub(super) fn walk(record: &ObjectRules, payload: Tree<'_>) -> Walked {
     let mut walk = Walk::default();
-    walk.container(Want::Object(record), payload);
+    walk.container(Want::Object(record), payload.view());
     walk.judge_waiting();
     Walked {
         checked: walk.checked,
@@ -121,12 +122,12 @@ impl<'r> Walk<'r> {
 
     /// Judges the value of a field that has no parts; what it says about the birth
     /// is kept or compared.
-    fn judge_leaf(
+    fn judge_leaf<'t>(
         &mut self,
         field: &'r Field,
         leaf: &Leaf,
         birth: &'r BirthRole,
-        value: &Tree<'_>,
+        value: &View<'t, Tree<'t>>,
     ) -> Option<Date> {
         let day = match leaf.judge(value) {
             Ok(day) => day?,

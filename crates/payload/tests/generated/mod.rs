@@ -223,6 +223,15 @@ pub fn spaced(value: &Value, seed: u64) -> String {
     out
 }
 
+/// A text as anybody may have staged it: spaced, fields that stand twice in an object, and
+/// purge flags of any kind.
+pub fn tangled(value: &Value, seed: u64) -> String {
+    let mut out = String::new();
+    let mut respelling = Respelling(ChaCha8Rng::seed_from_u64(seed));
+    respelling.write_tangled(value, &mut out);
+    out
+}
+
 struct Respelling(ChaCha8Rng);
 
 impl Respelling {
@@ -323,6 +332,47 @@ impl Respelling {
             Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
         }
         self.space(out);
+    }
+
+    fn write_tangled(&mut self, value: &Value, out: &mut String) {
+        match value {
+            Value::Object(fields) => {
+                let mut fields: Vec<(&str, &Value)> = fields
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value))
+                    .collect();
+                let flags = [json!(true), json!(false), json!(null), json!("x")];
+                if self.0.random_ratio(1, 8) {
+                    fields.push(("purge", flags.choose(&mut self.0).unwrap()));
+                }
+                if let Some((key, _)) = fields.choose(&mut self.0).copied()
+                    && self.0.random_ratio(1, 8)
+                {
+                    let (_, other) = *fields.choose(&mut self.0).unwrap();
+                    fields.push((key, other));
+                }
+                fields.shuffle(&mut self.0);
+                out.push('{');
+                for (at, (key, value)) in fields.into_iter().enumerate() {
+                    out.push_str(if at > 0 { "," } else { "" });
+                    self.write_text(key, out);
+                    out.push(':');
+                    self.write_tangled(value, out);
+                }
+                out.push('}');
+            }
+            Value::Array(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    out.push_str(if at > 0 { "," } else { "" });
+                    self.write_tangled(item, out);
+                }
+                out.push(']');
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                self.write(value, out);
+            }
+        }
     }
 
     fn write_text(&mut self, text: &str, out: &mut String) {

@@ -275,7 +275,7 @@ impl Draft {
                     }
                 }
             };
-            object.fields.push(field);
+            object.push(field);
         }
         object.set_orders(across);
         object.set_exclusive(across);
@@ -376,7 +376,7 @@ impl ObjectRules {
 
     fn index_of(&self, path: &str) -> Option<usize> {
         (parent(path) == self.path)
-            .then(|| self.find(key(path), 0))
+            .then(|| self.find(key(path)))
             .flatten()
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{Entry, Faults, build};
-use crate::rules::leaf::{Codes, Leaf, TextRules};
+use crate::rules::leaf::{CodeList, Codes, Leaf, TextRules};
 use crate::rules::pattern::Pattern;
 use crate::rules::tree::ObjectRules;
 
@@ -123,13 +123,11 @@ fn read_code_sets<'f>(file: &Entry<'f>, faults: &mut Faults) -> HashMap<&'f str,
                 meaning => format!("{code} ({meaning})"),
             })
             .collect();
-        let mut codes: Vec<Box<str>> = meanings.iter().map(|(code, _)| Box::from(*code)).collect();
-        codes.sort_unstable();
         read.insert(
             name.as_str(),
             Codes {
                 name: name.clone(),
-                codes,
+                codes: CodeList::of(meanings.iter().map(|(code, _)| *code)),
                 shown,
                 listing: listing.join(", "),
             },
@@ -253,7 +251,7 @@ fn read_texts(entry: &Entry<'_>, codes: &HashMap<&str, Codes>, faults: &mut Faul
     let text = read_text(entry, codes, faults);
     let stands_alone = entry.text("stands_alone", faults);
     if let (Some(code), Some(set)) = (stands_alone, &text.codes)
-        && !set.has(code)
+        && !set.codes.has(code)
     {
         faults.add(
             &entry.at("stands_alone"),

@@ -2,10 +2,11 @@
 
 use super::{At, Walk};
 use crate::finding::{RuleId, key_may_be_shown};
+use crate::node::{Node as _, View};
 use crate::record::JsonKind;
 use crate::rules::leaf::wrong_type;
 use crate::rules::tree::{Field, FieldSet, Holds, ObjectRules, Texts};
-use crate::tree::{Object, Tree};
+use crate::tree::{Object, Siblings, Tree};
 
 /// What the rules have where the walk is.
 #[derive(Clone, Copy)]
@@ -17,20 +18,25 @@ pub(super) enum Want<'r> {
 
 impl<'r> Walk<'r> {
     /// Walks through one object or list, and gives an item's id where that is a text.
-    pub(super) fn container<'t>(&mut self, want: Want<'r>, value: &'t Tree<'_>) -> Option<&'t str> {
+    pub(super) fn container<'t>(
+        &mut self,
+        want: Want<'r>,
+        value: View<'t, Tree<'t>>,
+    ) -> Option<&'t str> {
+        let kind = value.kind();
         match (want, value) {
-            (Want::Object(object), Tree::Object(fields)) => return self.object(object, fields),
-            (Want::Items(_, item), Tree::Array(items)) => self.items(item, items),
-            (Want::Texts(field, texts), Tree::Array(items)) => self.texts(field, texts, items),
+            (Want::Object(object), View::Object(fields)) => return self.object(object, fields),
+            (Want::Items(_, item), View::Array(items)) => self.items(item, items),
+            (Want::Texts(field, texts), View::Array(items)) => self.texts(field, texts, items),
             (
                 Want::Object(_) | Want::Items(..) | Want::Texts(..),
-                Tree::Null
-                | Tree::Bool(_)
-                | Tree::Number(_)
-                | Tree::Text(_)
-                | Tree::Array(_)
-                | Tree::Object(_),
-            ) => self.wrong(want, value.kind()),
+                View::Null
+                | View::Bool(_)
+                | View::Number(_)
+                | View::Text(_)
+                | View::Array(_)
+                | View::Object(_),
+            ) => self.wrong(want, kind),
         }
         None
     }
@@ -54,10 +60,11 @@ impl<'r> Walk<'r> {
         self.found(RuleId::WrongType, &at, message, advice);
     }
 
-    fn items(&mut self, item: &'r ObjectRules, items: &[Tree<'_>]) {
-        let mut ids = Vec::with_capacity(items.len());
-        for (index, value) in items.iter().enumerate() {
-            if matches!(value, Tree::Null) {
+    fn items(&mut self, item: &'r ObjectRules, items: Siblings<'_>) {
+        let mut ids = Vec::new();
+        for (index, value) in items.enumerate() {
+            let value = value.view();
+            if matches!(value, View::Null) {
                 continue;
             }
             self.indices.push(index);
@@ -68,25 +75,26 @@ impl<'r> Walk<'r> {
         self.judge_ids(item, ids);
     }
 
-    fn texts(&mut self, field: &'r Field, texts: &Texts, items: &[Tree<'_>]) {
+    fn texts(&mut self, field: &'r Field, texts: &Texts, items: Siblings<'_>) {
         let mut count = 0;
         let mut lone = false;
-        for (index, value) in items.iter().enumerate() {
+        for (index, value) in items.enumerate() {
             self.indices.push(index);
             let at = At {
                 path: &texts.item_path,
                 item: field.item.as_deref(),
             };
+            let value = value.view();
             match value {
-                Tree::Null => {}
-                Tree::Text(text) => {
+                View::Null => {}
+                View::Text(text) => {
                     count += 1;
-                    lone |= texts.stands_alone.as_deref() == Some(&**text);
+                    lone |= texts.stands_alone.as_deref() == Some(text);
                     if let Err(fault) = texts.text.judge(text) {
                         self.found_fault(&at, fault, &field.advice);
                     }
                 }
-                Tree::Bool(_) | Tree::Number(_) | Tree::Array(_) | Tree::Object(_) => {
+                View::Bool(_) | View::Number(_) | View::Array(_) | View::Object(_) => {
                     count += 1;
                     let message = wrong_type(value.kind(), "text in quotes");
                     self.found(RuleId::WrongType, &at, message, &field.advice);
@@ -105,37 +113,41 @@ impl<'r> Walk<'r> {
         }
     }
 
-    fn object<'t>(&mut self, object: &'r ObjectRules, fields: &'t Object<'_>) -> Option<&'t str> {
+    fn object<'t>(&mut self, object: &'r ObjectRules, fields: Object<'t>) -> Option<&'t str> {
         let mut id = None;
         let mut seen = FieldSet::default();
         let mut present = FieldSet::default();
         let dates = self.dates.len();
         self.dates.resize(dates + object.date_slots, None);
-        let mut likely = 0;
-        for (key, value) in fields.every() {
-            let Some(index) = object.find(key, likely) else {
+        for field in fields.every() {
+            let found = match field.name() {
+                Some(name) => object.named(name),
+                None => object.find(field.key()),
+            };
+            let Some(index) = found else {
+                let key = field.key();
                 self.judge_unknown_key(object, key_may_be_shown(key).then_some(key));
                 continue;
             };
-            likely = index + 1;
             if !seen.insert(index) {
                 self.judge_repeated_key(object, index);
             }
-            if matches!(value, Tree::Null) {
+            let value = field.view();
+            if matches!(value, View::Null) {
                 continue;
             }
             present.insert(index);
             let field = &object.fields[index];
             let want = match &field.holds {
                 Holds::Leaf { leaf, slot, birth } => {
-                    let day = self.judge_leaf(field, leaf, birth, value);
+                    let day = self.judge_leaf(field, leaf, birth, &value);
                     if let Some(slot) = slot {
                         self.dates[dates + slot] = day;
                     }
                     if object.unique == Some(index)
-                        && let Tree::Text(text) = value
+                        && let View::Text(text) = value
                     {
-                        id = Some(&**text);
+                        id = Some(text);
                     }
                     continue;
                 }
