@@ -10,7 +10,7 @@ use csc_staging::StagingStore;
 
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
-use crate::plan::{Form, FormKind, LeadsTo, Prepared};
+use crate::plan::{Fallbacks, Form, FormKind, LeadsTo, Prepared};
 use crate::posting::{FirstAnswer, Posted, body_length, status_words, with_words};
 use crate::recording::UnderWay;
 use crate::report::{Event, RunReport, Watch};
@@ -265,7 +265,7 @@ impl<'a> Delivery<'a> {
                         text: text.clone(),
                         beside: None,
                     },
-                    fallbacks: Vec::new(),
+                    fallbacks: Fallbacks::None,
                     leads_to: LeadsTo::Nothing {
                         record: text,
                         hash: [0; 32],
@@ -324,7 +324,7 @@ impl<'a> Delivery<'a> {
     ) -> Result<usize, End> {
         let (mut again, mut finally) = (Vec::new(), Vec::new());
         for (mut record, words) in refused {
-            match record.fallbacks.pop() {
+            match record.fallbacks.take_next() {
                 Some(form) => {
                     record.form = form;
                     again.push(record);

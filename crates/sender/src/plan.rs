@@ -42,6 +42,42 @@ pub(crate) struct Form {
     pub(crate) beside: Option<Skeleton>,
 }
 
+/// What goes instead where a form is refused.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Fallbacks {
+    /// Nothing.
+    None,
+    /// The record as it stands in the row.
+    Plain(Form),
+    /// The whole record of this text, exact, then plain. It is made only once it is needed:
+    /// a delta is hardly ever refused.
+    Whole { text: String, known: Skeleton },
+}
+
+impl Fallbacks {
+    /// Takes the next one.
+    pub(crate) fn take_next(&mut self) -> Option<Form> {
+        match std::mem::replace(self, Fallbacks::None) {
+            Fallbacks::None => None,
+            Fallbacks::Plain(form) => Some(form),
+            Fallbacks::Whole { text, known } => {
+                let (form, next) = forms_of_text(text, &known);
+                *self = next;
+                Some(form)
+            }
+        }
+    }
+
+    /// The text of the record as it stands in the row.
+    fn plain_text(&self) -> Option<&str> {
+        match self {
+            Fallbacks::None => None,
+            Fallbacks::Plain(form) => Some(&form.text),
+            Fallbacks::Whole { text, .. } => Some(text),
+        }
+    }
+}
+
 /// What the receiver holds once any of the forms is accepted.
 #[derive(Clone, PartialEq)]
 pub(crate) enum LeadsTo {
@@ -60,8 +96,7 @@ pub(crate) struct Prepared {
     pub(crate) key: RowKey,
     pub(crate) child: String,
     pub(crate) form: Form,
-    /// What goes instead where the form is refused, the last one first.
-    pub(crate) fallbacks: Vec<Form>,
+    pub(crate) fallbacks: Fallbacks,
     pub(crate) leads_to: LeadsTo,
     /// The ledger's revision by which it was planned.
     pub(crate) revision: Option<i64>,
@@ -150,19 +185,15 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         response,
         held,
     } = sources;
-    let plain = Form {
-        kind: FormKind::Full,
-        text: record.text().to_string(),
-        beside: None,
-    };
+    let plain = plain_form(record.text().to_string());
     let foreign = is_foreign(response, held);
     let remains = foreign || held.is_some_and(|held| held.may_have_remains);
     let was_sent = || {
         let was_record = || object(previous).is_some_and(|previous| !says_purge(&previous));
         is_uuid(response) || was_record()
     };
-    let (mut forms, may_leave_remains) = match held {
-        None => (vec![plain], was_sent()),
+    let ((form, fallbacks), may_leave_remains) = match held {
+        None => ((plain, Fallbacks::None), was_sent()),
         Some(held) => match (&held.last, &held.in_doubt) {
             (
                 Acknowledged::Record {
@@ -182,22 +213,28 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                             at: *at,
                         };
                     }
-                    let delta = previous
-                        .and_then(|previous| record.delta_from(previous, last))
-                        .map(|delta| Form {
-                            kind: FormKind::Delta,
-                            text: delta.to_string(),
-                            beside: None,
-                        });
-                    let mut forms: Vec<Form> = delta.into_iter().collect();
-                    forms.extend(full_forms(record, &essence, plain, known, true));
+                    let delta = previous.and_then(|previous| record.delta_from(previous, last));
+                    let forms = match delta {
+                        Some(delta) => (
+                            Form {
+                                kind: FormKind::Delta,
+                                text: delta.to_string(),
+                                beside: None,
+                            },
+                            Fallbacks::Whole {
+                                text: plain.text,
+                                known: known.clone(),
+                            },
+                        ),
+                        None => full_forms(record, &essence, plain, known, true),
+                    };
                     (forms, remains)
                 } else {
                     let exact = exact(payloads);
                     (full_forms(record, &essence, plain, known, exact), false)
                 }
             }
-            (Acknowledged::Nothing, None) => (vec![plain], remains),
+            (Acknowledged::Nothing, None) => ((plain, Fallbacks::None), remains),
             (last, in_doubt) => {
                 let known = match last {
                     Acknowledged::Record { skeleton, .. } => skeleton.clone(),
@@ -211,18 +248,11 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
             }
         },
     };
-    forms.reverse();
-    // `forms` is never empty: the plain record is always among them.
-    let form = forms.pop().unwrap_or_else(|| Form {
-        kind: FormKind::Full,
-        text: record.text().to_string(),
-        beside: None,
-    });
     Plan::Post(Box::new(Prepared {
         key,
         child: record.la_child_id().to_string(),
         form,
-        fallbacks: forms,
+        fallbacks,
         leads_to: LeadsTo::Record {
             meaning: essence.meaning,
             skeleton: essence.skeleton,
@@ -241,17 +271,8 @@ pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepare
     let LeadsTo::Record { .. } = &prepared.leads_to else {
         return prepared;
     };
-    let plain = prepared
-        .fallbacks
-        .first()
-        .unwrap_or(&prepared.form)
-        .text
-        .clone();
-    let plain = Form {
-        kind: FormKind::Full,
-        text: plain,
-        beside: None,
-    };
+    let plain = prepared.fallbacks.plain_text();
+    let plain = plain.unwrap_or(&prepared.form.text).to_string();
     let mut known = match held.map(|held| &held.last) {
         Some(Acknowledged::Record { skeleton, .. }) => skeleton.clone(),
         Some(Acknowledged::Nothing) | None => Skeleton::default(),
@@ -259,13 +280,7 @@ pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepare
     if let Some(doubt) = &prepared.in_doubt {
         known = known.merge(doubt.clone());
     }
-    let mut forms = match Record::parse(&plain.text) {
-        Ok(record) => full_forms(&record, &record.essence(), plain.clone(), &known, true),
-        Err(_) => vec![plain.clone()],
-    };
-    forms.reverse();
-    prepared.form = forms.pop().unwrap_or(plain);
-    prepared.fallbacks = forms;
+    (prepared.form, prepared.fallbacks) = forms_of_text(plain, &known);
     prepared
 }
 
@@ -298,7 +313,7 @@ pub(crate) fn plan_deletion(
             text: text.clone(),
             beside: None,
         },
-        fallbacks: Vec::new(),
+        fallbacks: Fallbacks::None,
         leads_to: LeadsTo::Nothing {
             hash: meaning_hash(&record),
             record: text,
@@ -310,6 +325,22 @@ pub(crate) fn plan_deletion(
     }))
 }
 
+fn plain_form(text: String) -> Form {
+    Form {
+        kind: FormKind::Full,
+        text,
+        beside: None,
+    }
+}
+
+/// The full record of a text that was read before.
+fn forms_of_text(text: String, known: &Skeleton) -> (Form, Fallbacks) {
+    match Record::parse(&text) {
+        Ok(record) => full_forms(&record, &record.essence(), plain_form(text), known, true),
+        Err(_) => (plain_form(text), Fallbacks::None),
+    }
+}
+
 /// The full record: exact, and the plain one behind it. What was known may stay beside
 /// the plain one.
 fn full_forms(
@@ -318,30 +349,28 @@ fn full_forms(
     plain: Form,
     known: &Skeleton,
     exact: bool,
-) -> Vec<Form> {
+) -> (Form, Fallbacks) {
     if essence.is_plain && (known.is_empty() || *known == essence.skeleton) {
-        return vec![plain];
+        return (plain, Fallbacks::None);
     }
     let current = record.value();
     let completed = known.complete(&current);
     if completed == current {
-        return vec![plain];
+        return (plain, Fallbacks::None);
     }
     let plain = Form {
         beside: Some(known.clone()),
         ..plain
     };
     if !exact {
-        return vec![plain];
+        return (plain, Fallbacks::None);
     }
-    vec![
-        Form {
-            kind: FormKind::Full,
-            text: completed.to_string(),
-            beside: None,
-        },
-        plain,
-    ]
+    let completed = Form {
+        kind: FormKind::Full,
+        text: completed.to_string(),
+        beside: None,
+    };
+    (completed, Fallbacks::Plain(plain))
 }
 
 fn exact(payloads: Payloads) -> bool {

@@ -1,15 +1,16 @@
 //! Rows become batches while the batch before is under way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use csc_message::Message;
 use csc_staging::{PageLimits, PageRequest, RowKey, StagedRow, Superseded};
 use jiff::civil::DateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::plan::{Plan, Prepared};
-use crate::prepare::{Pass, Ready, Unfit, prepare};
+use crate::prepare::{OpenedRows, Pass, Ready, Unfit, open, plan};
 use crate::{Run, RunOptions};
 
 /// One page: large enough that a table is read in few queries, small enough that
@@ -73,6 +74,19 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
+    /// Those that are made already.
+    pub(crate) fn of(made: Vec<Batch>) -> Batches {
+        let (sender, channel) = mpsc::channel(made.len().max(1));
+        for batch in made {
+            // There is room for each, and somebody who listens.
+            let _ = sender.try_send(Ok(batch));
+        }
+        Batches {
+            channel,
+            tasks: Vec::new(),
+        }
+    }
+
     /// The next one, once it is made; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>, Message> {
         if let Some(batch) = self.channel.recv().await {
@@ -101,6 +115,28 @@ fn broken_off() -> Message {
     )
 }
 
+/// Purges that go while the records behind them are read and planned. A record of one of
+/// their children is planned only once they are through: what the ledger holds of it
+/// changes with the purge.
+pub(crate) struct Purging {
+    children: HashSet<String>,
+    done: oneshot::Receiver<()>,
+}
+
+impl Purging {
+    /// With the end that is told once they are through.
+    pub(crate) fn of(batches: &[Batch]) -> (oneshot::Sender<()>, Purging) {
+        let (through, done) = oneshot::channel();
+        let records = batches.iter().flat_map(|batch| &batch.records);
+        let children = records.map(|record| record.child.clone()).collect();
+        (through, Purging { children, done })
+    }
+
+    fn concerns(&self, rows: &OpenedRows) -> bool {
+        rows.children().any(|child| self.children.contains(child))
+    }
+}
+
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
 /// At most as many wait as are posted at the same time, one is being made, and two pages
 /// are held.
@@ -109,6 +145,17 @@ pub(crate) fn start(
     pass: Pass,
     limit: Option<u64>,
     superseded: Arc<Superseded>,
+) -> Batches {
+    start_behind(run, pass, limit, superseded, None)
+}
+
+/// The same while purges go.
+pub(crate) fn start_behind(
+    run: Run,
+    pass: Pass,
+    limit: Option<u64>,
+    superseded: Arc<Superseded>,
+    purging: Option<Purging>,
 ) -> Batches {
     let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
@@ -120,7 +167,7 @@ pub(crate) fn start(
         }
     });
     let making = tokio::spawn(async move {
-        if let Err(error) = make_batches(&run, pass, pages, &sender).await {
+        if let Err(error) = make_batches(&run, pass, purging, pages, &sender).await {
             let _ = sender.send(Err(error)).await;
         }
     });
@@ -169,6 +216,7 @@ async fn read(
 async fn make_batches(
     run: &Run,
     pass: Pass,
+    mut purging: Option<Purging>,
     mut pages: mpsc::Receiver<Page>,
     sender: &Sender,
 ) -> Result<(), Message> {
@@ -178,7 +226,14 @@ async fn make_batches(
         while !page.is_empty() {
             let rest = page.split_off(run.options.batch_size.min(page.len()));
             let chunk = std::mem::replace(&mut page, rest);
-            for ready in prepare(chunk, pass, run.ledger.as_ref(), &run.options)? {
+            let opened = open(chunk, pass, &run.options);
+            if let Some(purges) = purging.take_if(|purges| purges.concerns(&opened))
+                && purges.done.await.is_err()
+            {
+                // The run has ended with the purges.
+                return Ok(());
+            }
+            for ready in plan(opened, pass, run.ledger.as_ref(), &run.options)? {
                 let full = match ready {
                     Ready::Plan(Plan::Post(record)) => {
                         let full = !batch.has_room(&record, &run.options);
