@@ -263,6 +263,7 @@ impl<'a> Delivery<'a> {
                     form: Form {
                         kind: FormKind::Purge,
                         text: text.clone(),
+                        sha256: None,
                         beside: None,
                     },
                     fallbacks: Fallbacks::None,

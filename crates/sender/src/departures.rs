@@ -119,6 +119,8 @@ pub(crate) struct Leaving<'a> {
     pub(crate) key: Option<&'a RowKey>,
     pub(crate) kind: FormKind,
     pub(crate) text: &'a str,
+    /// Its SHA-256, where that is known already.
+    pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) again: bool,
 }
 
@@ -142,12 +144,15 @@ pub(crate) fn write(
     let departed: Vec<_> = leaving
         .iter()
         .map(|record| {
+            let sha256 = record
+                .sha256
+                .unwrap_or_else(|| Sha256::digest(record.text.as_bytes()).into());
             (
                 record.key.map(RowKey::id),
                 record.key.and_then(RowKey::row_state),
                 record.key.map(|key| HEXLOWER.encode(key.digest())),
                 kind_word(record.kind),
-                HEXLOWER.encode(&Sha256::digest(record.text.as_bytes())),
+                HEXLOWER.encode(&sha256),
                 u8::from(record.again),
             )
         })

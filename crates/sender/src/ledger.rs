@@ -60,6 +60,8 @@ pub(crate) struct Departure<'a> {
     pub(crate) key: &'a RowKey,
     pub(crate) kind: FormKind,
     pub(crate) text: &'a str,
+    /// Its SHA-256, where that is known already.
+    pub(crate) sha256: Option<[u8; 32]>,
     /// Whether it was sent before, and nobody knows whether it arrived.
     pub(crate) again: bool,
     pub(crate) child: &'a str,
@@ -317,6 +319,7 @@ impl Ledger {
                     key: Some(departure.key),
                     kind: departure.kind,
                     text: departure.text,
+                    sha256: departure.sha256,
                     again: departure.again,
                 })
                 .collect();
@@ -443,6 +446,7 @@ impl Ledger {
                 key: None,
                 kind: FormKind::Full,
                 text,
+                sha256: None,
                 again: false,
             };
             let batch = events::depart(&transaction, run_id, &[alone])?;

@@ -38,6 +38,8 @@ pub(crate) enum FormKind {
 pub(crate) struct Form {
     pub(crate) kind: FormKind,
     pub(crate) text: String,
+    /// Its SHA-256, where that is known already.
+    pub(crate) sha256: Option<[u8; 32]>,
     /// What may stay at the receiver beside what the text says, when it is accepted.
     pub(crate) beside: Option<Skeleton>,
 }
@@ -173,6 +175,8 @@ pub(crate) struct Sources<'a> {
     /// `api_response`.
     pub(crate) response: Option<&'a str>,
     pub(crate) held: Option<&'a Held>,
+    /// The SHA-256 of the record's text, where that is known already.
+    pub(crate) sha256: Option<[u8; 32]>,
 }
 
 /// Plans a record.
@@ -184,8 +188,12 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         previous,
         response,
         held,
+        sha256,
     } = sources;
-    let plain = plain_form(record.text().to_string());
+    let plain = Form {
+        sha256,
+        ..plain_form(record.text().to_string())
+    };
     let foreign = is_foreign(response, held);
     let remains = foreign || held.is_some_and(|held| held.may_have_remains);
     let was_sent = || {
@@ -219,6 +227,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                             Form {
                                 kind: FormKind::Delta,
                                 text: delta.to_string(),
+                                sha256: None,
                                 beside: None,
                             },
                             Fallbacks::Whole {
@@ -311,6 +320,7 @@ pub(crate) fn plan_deletion(
         form: Form {
             kind: FormKind::Purge,
             text: text.clone(),
+            sha256: None,
             beside: None,
         },
         fallbacks: Fallbacks::None,
@@ -329,6 +339,7 @@ fn plain_form(text: String) -> Form {
     Form {
         kind: FormKind::Full,
         text,
+        sha256: None,
         beside: None,
     }
 }
@@ -368,6 +379,7 @@ fn full_forms(
     let completed = Form {
         kind: FormKind::Full,
         text: completed.to_string(),
+        sha256: None,
         beside: None,
     };
     (completed, Fallbacks::Plain(plain))

@@ -168,6 +168,8 @@ struct Opened {
     essence: Option<Essence>,
     previous: Option<String>,
     response: Option<String>,
+    /// The SHA-256 of the record's text, where the row's key has it.
+    sha256: Option<[u8; 32]>,
 }
 
 /// Rows of one pass, read but not yet planned, in their order. `None` is a row of which
@@ -220,6 +222,7 @@ pub(crate) fn plan(
                             previous: row.previous.as_deref(),
                             response: row.response.as_deref(),
                             held,
+                            sha256: row.sha256,
                         },
                         options.payloads,
                         options.resync,
@@ -303,7 +306,9 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
             findings,
         }));
     }
+    let as_staged = row.key.digest_of_text().filter(|_| record.text() == text);
     Ok(Opened {
+        sha256: as_staged.copied(),
         key: row.key,
         record,
         essence: Some(essence),
@@ -325,6 +330,7 @@ fn open_deletion(row: StagedRow) -> Option<Opened> {
         key: row.key,
         record: record?,
         essence: None,
+        sha256: None,
         previous: row.previous,
         response: row.response,
     })

@@ -77,6 +77,7 @@ impl<'a> Delivery<'a> {
                 key: &record.key,
                 kind: record.kind(),
                 text: &record.form.text,
+                sha256: record.form.sha256,
                 again: record.goes_again(),
                 child: &record.child,
                 revision: record.revision,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use csc_message::Exit;
 use csc_sender_run::{Event, Mode, Reason, Stop, Watch};
+use sha2::{Digest as _, Sha256};
 
 use place::{Bench, Told, counts, payload};
 
@@ -590,6 +591,27 @@ mod recording {
             .unwrap();
         assert_eq!(purged, r#"{"la_child_id":"C3","purge":true}"#);
         assert_eq!(bench.statuses()["sent"], 5);
+    }
+
+    /// Whatever stands in the row: as it is sent, with blanks around it, with a null in it.
+    #[tokio::test]
+    async fn the_journal_has_the_hash_of_what_was_sent() {
+        let bench = Bench::new(3, &[]).await;
+        bench.execute("UPDATE {t} SET json_payload = ' ' || json_payload || char(10) WHERE id = 2");
+        bench.execute(
+            "UPDATE {t} SET json_payload = json_set(json_payload, '$.mis_child_id', NULL) WHERE id = 3",
+        );
+        bench.simulator.keep_log();
+        assert_eq!(bench.run().await.accepted, 3);
+        let sent = bench.simulator.log();
+        let expected: Vec<String> = sent
+            .iter()
+            .map(|record| {
+                let digest = Sha256::digest(record.to_string());
+                digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            })
+            .collect();
+        assert_eq!(bench.journal_hashes(), expected);
     }
 
     #[tokio::test]

@@ -76,10 +76,13 @@ pub struct RowKey {
     pub(crate) id: i64,
     pub(crate) row_state: Option<String>,
     pub(crate) digest: [u8; 32],
+    /// Whether the digest is that of the payload in UTF-8.
+    pub(crate) of_text: bool,
     pub(crate) version: Option<String>,
 }
 
 impl RowKey {
+    /// `payload` is in UTF-8.
     pub(crate) fn new(
         id: i64,
         row_state: Option<String>,
@@ -90,7 +93,16 @@ impl RowKey {
             id,
             row_state,
             digest: Sha256::digest(payload).into(),
+            of_text: true,
             version,
+        }
+    }
+
+    /// A row whose database hashes another encoding than UTF-8.
+    pub(crate) fn of_bytes(id: i64, row_state: Option<String>, payload: &[u8]) -> Self {
+        RowKey {
+            of_text: false,
+            ..RowKey::new(id, row_state, payload, None)
         }
     }
 
@@ -101,6 +113,7 @@ impl RowKey {
             id,
             row_state,
             digest,
+            of_text: false,
             version: None,
         }
     }
@@ -118,6 +131,11 @@ impl RowKey {
     /// SHA-256 of the whole payload, in the encoding in which this database hashes.
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest
+    }
+
+    /// SHA-256 of the whole payload in UTF-8, where that is what the database hashes.
+    pub fn digest_of_text(&self) -> Option<&[u8; 32]> {
+        self.of_text.then_some(&self.digest)
     }
 
     /// Whether both are the same row with the same state and payload.

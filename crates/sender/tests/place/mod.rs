@@ -166,6 +166,17 @@ impl Bench {
             .unwrap()
     }
 
+    /// The hashes of what left, in order.
+    pub fn journal_hashes(&self) -> Vec<String> {
+        self.journal()
+            .prepare("SELECT sha256 FROM departure ORDER BY batch_id, position")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
+    }
+
     /// Of how many records the journal has the receipt.
     pub fn journal_receipts(&self) -> usize {
         self.journal()

@@ -21,7 +21,7 @@ impl HashedAs {
     /// A key for a row as it was read. `payload` is its text as the server keeps it.
     pub(super) fn key(self, id: i64, row_state: Option<String>, payload: &[u8]) -> RowKey {
         match self {
-            HashedAs::Utf16 => RowKey::new(id, row_state, payload, None),
+            HashedAs::Utf16 => RowKey::of_bytes(id, row_state, payload),
             HashedAs::Utf8 => {
                 let text = from_utf16(payload).unwrap_or_default();
                 RowKey::new(id, row_state, text.as_bytes(), None)
