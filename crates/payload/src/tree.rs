@@ -133,6 +133,12 @@ impl Key {
     }
 }
 
+impl From<Known> for Key {
+    fn from(known: Known) -> Key {
+        Key(known.number() as u32)
+    }
+}
+
 /// A value in its document.
 #[derive(Clone, Copy)]
 pub(crate) struct Tree<'d> {
