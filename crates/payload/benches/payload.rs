@@ -23,6 +23,9 @@ struct Pair {
     current: String,
     before: Value,
     now: Value,
+    /// The current text, and what the previous one means.
+    record: Record,
+    held: [u8; 32],
 }
 
 fn pairs() -> Vec<Pair> {
@@ -30,14 +33,17 @@ fn pairs() -> Vec<Pair> {
     let pair = |n| {
         let before = fakes.child(n);
         let now = fakes.changed(&before, 1);
-        Pair {
+        let current = now.to_string();
+        Some(Pair {
             previous: before.to_string(),
-            current: now.to_string(),
+            record: Record::parse(&current).ok()?,
+            current,
+            held: meaning_hash(&before),
             before,
             now,
-        }
+        })
     };
-    (0..CHILDREN).map(pair).collect()
+    (0..CHILDREN).filter_map(pair).collect()
 }
 
 fn each(
@@ -122,6 +128,9 @@ fn two_records(criterion: &mut Criterion) {
     each(&mut group, "parse and diff", &pairs, bytes, |pair| {
         let (before, now) = (parsed(&pair.previous), parsed(&pair.current));
         black_box(diff(Some(&before), &now));
+    });
+    each(&mut group, "a delta from a text", &pairs, bytes, |pair| {
+        black_box(pair.record.delta_from(&pair.previous, &pair.held));
     });
     each(&mut group, "apply", &pairs, bytes, |pair| {
         black_box(apply(Some(&pair.before), &pair.now));

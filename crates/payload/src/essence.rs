@@ -77,8 +77,11 @@ impl Texts {
             View::Array(_) => ("[]", false),
             View::Null | View::Bool(_) | View::Number(_) | View::Text(_) => ("null", false),
         };
-        // A payload that says nothing stays what it is.
-        if !says_something {
+        if says_something {
+            texts.meaning.pop();
+            texts.skeleton.pop();
+        } else {
+            // A payload that says nothing stays what it is.
             texts.meaning.push_str(nothing);
         }
         if !says_something || !is_object {
@@ -99,19 +102,26 @@ impl Texts {
         self.skeleton.truncate(lengths.skeleton);
     }
 
-    /// Writes a value; false, and nothing written, where it says nothing.
+    /// Writes a value and a comma; false, and nothing written, where it says nothing.
     fn value(&mut self, value: Tree<'_>) -> bool {
         match value.view() {
             View::Null => return false,
             View::Bool(false) if value.name() == Some(Known::PURGE) => return false,
-            View::Bool(value) => self.meaning.push_str(if value { "true" } else { "false" }),
-            View::Number(number) => self.meaning.push_str(&canonical_number(number)),
+            View::Bool(false) => self.meaning.push_str("false,"),
+            View::Bool(true) => self.meaning.push_str("true,"),
+            View::Number(number) => {
+                self.meaning.push_str(&canonical_number(number));
+                self.meaning.push(',');
+            }
             View::Text(text) if value.is_verbatim() => {
                 self.meaning.push('"');
                 self.meaning.push_str(text);
-                self.meaning.push('"');
+                self.meaning.push_str("\",");
             }
-            View::Text(text) => write_text(text, &mut self.meaning),
+            View::Text(text) => {
+                write_text(text, &mut self.meaning);
+                self.meaning.push(',');
+            }
             View::Array(items) => {
                 return match keyed(value.key(), items, self.purged) {
                     Some(keyed) => self.items(keyed),
@@ -123,7 +133,7 @@ impl Texts {
                     && self.fields(fields);
             }
         }
-        self.skeleton.push('0');
+        self.skeleton.push_str("0,");
         true
     }
 
@@ -134,10 +144,7 @@ impl Texts {
         for field in fields.ordered() {
             let before = self.lengths();
             self.key(field);
-            if self.value(field) {
-                self.meaning.push(',');
-                self.skeleton.push(',');
-            } else {
+            if !self.value(field) {
                 self.back_to(before);
             }
         }
@@ -145,8 +152,8 @@ impl Texts {
             self.back_to(start);
             return false;
         }
-        end(&mut self.meaning, '}');
-        end(&mut self.skeleton, '}');
+        end(&mut self.meaning, "},");
+        end(&mut self.skeleton, "},");
         true
     }
 
@@ -180,11 +187,9 @@ impl Texts {
             self.skeleton.push(',');
             // An item has its id, if nothing else.
             self.fields(fields);
-            self.meaning.push(',');
-            self.skeleton.push(',');
         }
-        end(&mut self.meaning, ']');
-        end(&mut self.skeleton, ']');
+        end(&mut self.meaning, "],");
+        end(&mut self.skeleton, "],");
         true
     }
 
@@ -192,24 +197,22 @@ impl Texts {
         let start = self.lengths();
         self.meaning.push('[');
         for item in items {
-            if self.value(item) {
-                self.meaning.push(',');
-            }
+            self.value(item);
         }
         if self.meaning.len() == start.meaning + 1 {
             self.back_to(start);
             return false;
         }
-        end(&mut self.meaning, ']');
+        end(&mut self.meaning, "],");
         // Whatever its items are, to a skeleton it is one plain value.
         self.skeleton.truncate(start.skeleton);
-        self.skeleton.push('0');
+        self.skeleton.push_str("0,");
         true
     }
 }
 
-/// Puts a bracket in the place of the last comma.
-fn end(text: &mut String, bracket: char) {
-    text.pop();
-    text.push(bracket);
+/// Puts a bracket with its comma in the place of the last comma.
+fn end(text: &mut String, bracket: &str) {
+    text.truncate(text.len() - 1);
+    text.push_str(bracket);
 }

@@ -4,8 +4,9 @@
 //!
 //! The rules are a file, `data/rules.json`, which the program carries with it and
 //! an authority can replace; it explains itself under `about`. It becomes a tree
-//! once, and each record that was read is then walked through along that tree. What a rule is called and how heavy it weighs is code
-//! ([`crate::finding::RuleId`]), because the sending goes by it.
+//! once, and each record that was read is then walked through along that tree. What
+//! a rule is called and how heavy it weighs is code ([`crate::finding::RuleId`]),
+//! because the sending goes by it.
 
 mod date;
 mod file;

@@ -12,19 +12,20 @@ use crate::node::{Fields, Node, View};
 
 /// What a text says. All its values are in one list, each before its parts: an object costs
 /// no allocation, and is gone through without jumping about.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Document<'t> {
     values: Vec<Entry<'t>>,
     /// The keys that are no names of the specification.
     others: Vec<Cow<'t, str>>,
+    /// There is a null.
     has_null: bool,
+    /// An object has a key twice.
     has_key_twice: bool,
-    /// There is a field that is called purge.
+    /// A field is called purge.
     has_purge: bool,
 }
 
 /// One value.
-#[derive(Debug)]
 struct Entry<'t> {
     /// Its key; [`Key::NONE`] where it is not the value of a field.
     key: Key,
@@ -34,11 +35,10 @@ struct Entry<'t> {
 }
 
 /// A key: the number of a known name, or [`COUNT`] and a place among the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Key(u32);
 
 /// The kinds of value.
-#[derive(Debug)]
 enum Held<'t> {
     Null,
     Bool(bool),
@@ -130,6 +130,12 @@ impl Key {
 
     fn known(self) -> Option<Known> {
         Known::numbered(self.0 as usize)
+    }
+}
+
+impl From<Known> for Key {
+    fn from(known: Known) -> Key {
+        Key(known.number() as u32)
     }
 }
 

@@ -187,18 +187,15 @@ impl Document<'_> {
 struct KeyIn<'r, 't>(&'r mut Document<'t>);
 
 impl<'t> KeyIn<'_, 't> {
-    fn is<E: de::Error>(self, key: Cow<'t, str>) -> Result<Option<Key>, E> {
-        let number = match Known::of(&key) {
-            Some(known) => known.number(),
-            None if key.starts_with(RESERVED) => return Ok(None),
-            None => {
-                let others = &mut self.0.others;
-                others.push(key);
-                COUNT + others.len() - 1
-            }
-        };
-        let key = u32::try_from(number).map_err(|_| E::custom("more keys than can be counted"))?;
-        Ok(Some(Key(key)))
+    fn other<E: de::Error>(self, key: Cow<'t, str>) -> Result<Option<Key>, E> {
+        if key.starts_with(RESERVED) {
+            return Ok(None);
+        }
+        let others = &mut self.0.others;
+        let number = u32::try_from(COUNT + others.len());
+        let number = number.map_err(|_| E::custom("more keys than can be counted"))?;
+        others.push(key);
+        Ok(Some(Key(number)))
     }
 }
 
@@ -218,11 +215,17 @@ impl<'t> Visitor<'t> for KeyIn<'_, 't> {
     }
 
     fn visit_borrowed_str<E: de::Error>(self, key: &'t str) -> Result<Option<Key>, E> {
-        self.is(Cow::Borrowed(key))
+        match Known::of(key) {
+            Some(known) => Ok(Some(known.into())),
+            None => self.other(Cow::Borrowed(key)),
+        }
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<Key>, E> {
-        self.is(Cow::Owned(key.to_owned()))
+        match Known::of(key) {
+            Some(known) => Ok(Some(known.into())),
+            None => self.other(Cow::Owned(key.to_owned())),
+        }
     }
 }
 
