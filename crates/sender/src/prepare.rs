@@ -170,32 +170,43 @@ struct Opened {
     response: Option<String>,
 }
 
-/// Prepares rows of one pass, in their order.
-pub(crate) fn prepare(
-    rows: Vec<StagedRow>,
+/// Rows of one pass, read but not yet planned, in their order. `None` is a row of which
+/// nothing is said.
+pub(crate) struct OpenedRows(Vec<Result<Opened, Option<Box<Unfit>>>>);
+
+impl OpenedRows {
+    /// The children of those that can be planned.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &str> {
+        let rows = self.0.iter().filter_map(|row| row.as_ref().ok());
+        rows.map(|row| row.record.la_child_id())
+    }
+}
+
+/// Reads rows of one pass.
+pub(crate) fn open(rows: Vec<StagedRow>, pass: Pass, options: &RunOptions) -> OpenedRows {
+    let opened = rows.into_iter().map(|row| match pass {
+        Pass::Records => open_record(row, options).map_err(Some),
+        Pass::Deletions => open_deletion(row).ok_or(None),
+        // A row that cannot go is told of when its turn comes.
+        Pass::Resync => open_record(row, options).map_err(|_| None),
+    });
+    OpenedRows(opened.collect())
+}
+
+/// Plans rows of one pass by what the ledger holds now.
+pub(crate) fn plan(
+    opened: OpenedRows,
     pass: Pass,
     ledger: Option<&Ledger>,
     options: &RunOptions,
 ) -> Result<Vec<Ready>, Message> {
-    let opened: Vec<Result<Opened, Option<Box<Unfit>>>> = rows
-        .into_iter()
-        .map(|row| match pass {
-            Pass::Records => open_record(row, options).map_err(Some),
-            Pass::Deletions => open_deletion(row).ok_or(None),
-            // A row that cannot go is told of when its turn comes.
-            Pass::Resync => open_record(row, options).map_err(|_| None),
-        })
-        .collect();
-    let children: Vec<&str> = opened
-        .iter()
-        .filter_map(|row| row.as_ref().ok())
-        .map(|row| row.record.la_child_id())
-        .collect();
+    let children: Vec<&str> = opened.children().collect();
     let known = match ledger {
         Some(ledger) => ledger.look_up(&children)?,
         None => Default::default(),
     };
     Ok(opened
+        .0
         .into_iter()
         .filter_map(|row| match row {
             Ok(row) => {

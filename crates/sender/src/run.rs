@@ -15,6 +15,7 @@ use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
 use crate::posting::no_way_through;
 use crate::prepare::Pass;
+use crate::reader::{Batch, Batches, Purging};
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
 
@@ -36,12 +37,36 @@ struct Eligible {
     records: u64,
     /// Rows that have a newer one of the same child.
     superseded: Arc<Superseded>,
+    /// The purges themselves, as long as they are few.
+    kept: Option<Vec<Batch>>,
 }
+
+/// What there is to purge.
+struct Purges {
+    count: u64,
+    /// The deleted rows of whose children nothing is held.
+    nothing_held: RowList,
+    /// The purges, where they are few enough to be kept: they are not read twice then.
+    kept: Option<Vec<Batch>>,
+}
+
+/// The most purges that are kept: a few hundred bytes each.
+const KEPT_PURGES: u64 = 1000;
 
 /// A failed load marks everyone deleted. A run that would purge more than this share of
 /// the children held, in percent, and more than this number, stops before it begins.
 const PURGE_CEILING_PERCENT: u64 = 2;
 const PURGE_CEILING: u64 = 10;
+
+impl Purges {
+    fn none() -> Purges {
+        Purges {
+            count: 0,
+            nothing_held: RowList::default(),
+            kept: None,
+        }
+    }
+}
 
 impl Run {
     /// Sends what is eligible and records what came of it. Takes the table's run lock,
@@ -96,6 +121,7 @@ impl Run {
             purges,
             records,
             mut superseded,
+            kept,
         }) = ready
         else {
             delivery.tell(Event::Begun { eligible: 0 });
@@ -118,6 +144,10 @@ impl Run {
         }
         let eligible = delivery.report.eligible;
         delivery.tell(Event::Begun { eligible });
+        if let Some(kept) = kept {
+            let records = (records > 0).then_some(superseded);
+            return self.deliver_kept(delivery, kept, records, &stop).await;
+        }
         // Purges first: where a child has moved to another row, its record comes after.
         if purges > 0 {
             self.deliver_all(
@@ -140,6 +170,30 @@ impl Run {
             .await
     }
 
+    /// Delivers purges that were kept, and reads the records behind them meanwhile, where
+    /// there are any.
+    async fn deliver_kept(
+        &self,
+        delivery: &mut Delivery<'_>,
+        kept: Vec<Batch>,
+        records: Option<Arc<Superseded>>,
+        stop: &Stop,
+    ) -> Result<(), End> {
+        let (through, purging) = Purging::of(&kept);
+        let records = records.map(|superseded| {
+            let purging = Some(purging);
+            reader::start_behind(self.clone(), Pass::Records, None, superseded, purging)
+        });
+        self.deliver_batches(delivery, Batches::of(kept), stop)
+            .await?;
+        let Some(records) = records else {
+            return Ok(());
+        };
+        // Whoever plans the records may have ended, and says why.
+        let _ = through.send(());
+        self.deliver_batches(delivery, records, stop).await
+    }
+
     /// Takes the table, records what an earlier run could not, and gives what there is to
     /// do; `None` where that is nothing.
     async fn get_ready(&self, delivery: &mut Delivery<'_>) -> Result<Option<Eligible>, End> {
@@ -152,13 +206,22 @@ impl Run {
             return Ok(None);
         }
         self.expect_to_record();
-        let superseded = self.superseded().await?;
-        let (purges, nothing_held) = if present.deletions {
-            self.count_purges(&superseded).await?
+        let mut superseded = self.superseded().await?;
+        let Purges {
+            count: purges,
+            nothing_held,
+            kept,
+        } = if present.deletions {
+            self.find_purges(&superseded).await?
         } else {
-            (0, RowList::default())
+            Purges::none()
         };
         delivery.report.nothing_held = nothing_held;
+        if kept.is_some() && present.records {
+            // A child that was deleted since has its purge among them: an older row of its
+            // is not to follow.
+            superseded = self.superseded().await?;
+        }
         let records = match present.records_counted.filter(|_| superseded.is_empty()) {
             _ if !present.records => 0,
             Some(counted) => counted,
@@ -171,6 +234,7 @@ impl Run {
             purges,
             records,
             superseded,
+            kept,
         }))
     }
 
@@ -202,8 +266,18 @@ impl Run {
         superseded: &Arc<Superseded>,
         stop: &Stop,
     ) -> Result<(), End> {
+        let batches = reader::start(self.clone(), pass, limit, Arc::clone(superseded));
+        self.deliver_batches(delivery, batches, stop).await?;
+        delivery.close().await
+    }
+
+    async fn deliver_batches(
+        &self,
+        delivery: &mut Delivery<'_>,
+        mut batches: Batches,
+        stop: &Stop,
+    ) -> Result<(), End> {
         let mut stop = stop.clone();
-        let mut batches = reader::start(self.clone(), pass, limit, Arc::clone(superseded));
         loop {
             if stop.asked() {
                 return Err(End::Interrupted);
@@ -222,7 +296,7 @@ impl Run {
                 }
             };
             let Some(batch) = batch else {
-                return delivery.close().await;
+                return Ok(());
             };
             delivery.refuse_unfit(batch.unfit).await?;
             delivery.record_unchanged(batch.unchanged).await?;
@@ -254,18 +328,27 @@ impl Run {
         Ok(Arc::new(self.store.superseded().await?))
     }
 
-    /// How many purges would go, and the deleted rows of whose children nothing is held.
-    async fn count_purges(&self, superseded: &Arc<Superseded>) -> Result<(u64, RowList), Message> {
-        let (mut purges, mut nothing_held) = (0, RowList::default());
+    /// Looks which purges would go.
+    async fn find_purges(&self, superseded: &Arc<Superseded>) -> Result<Purges, Message> {
+        let mut purges = Purges::none();
+        // What is sent of them is read when its turn comes where only some of it goes, or
+        // where the ledger moves on before.
+        let may_keep = self.options.limit.is_none() && !self.options.resync;
+        let mut kept = may_keep.then(Vec::new);
         let mut batches =
             reader::start(self.clone(), Pass::Deletions, None, Arc::clone(superseded));
-        while let Some(batch) = batches.next().await? {
-            purges += batch.records.len() as u64;
-            for key in batch.nothing_held {
-                nothing_held.add(key.id());
+        while let Some(mut batch) = batches.next().await? {
+            purges.count += batch.records.len() as u64;
+            for key in std::mem::take(&mut batch.nothing_held) {
+                purges.nothing_held.add(key.id());
+            }
+            kept = kept.filter(|_| purges.count <= KEPT_PURGES);
+            if let Some(kept) = &mut kept {
+                kept.push(batch);
             }
         }
-        Ok((purges, nothing_held))
+        purges.kept = kept.filter(|_| purges.count > 0);
+        Ok(purges)
     }
 
     fn check_purges(&self, purges: u64) -> Result<(), Message> {

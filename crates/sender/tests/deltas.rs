@@ -11,10 +11,10 @@ mod place;
 
 use csc_message::Exit;
 use csc_payload::meaning;
-use csc_sender_run::{Mode, Payloads};
+use csc_sender_run::{Event, Mode, Payloads, Stop, Watch};
 use serde_json::{Value, json};
 
-use place::Bench;
+use place::{Bench, Told};
 
 /// One child in the table, in deltas mode.
 async fn bench(faults: &[&str]) -> Bench {
@@ -370,6 +370,77 @@ async fn a_deleted_child_that_was_never_sent_is_not_purged() {
     // Without a ledger's word, a previous payload is taken for a sign.
     bench.execute("UPDATE {t} SET previous_json_payload = json_payload");
     assert_eq!(bench.run().await.purged, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_record_of_a_child_that_moved_to_another_row_is_planned_after_its_purge() {
+    let mut bench = Bench::new(30, &[]).await;
+    bench.options.payloads = Payloads::Deltas;
+    bench.options.allow_purges = Some(30);
+    assert_eq!(bench.run().await.accepted, 30);
+    // Just what the receiver holds, as long as nothing is purged.
+    bench.execute(
+        "UPDATE {t} SET row_state = 'Deleted';
+         INSERT INTO {t} (person_id, json_payload)
+         SELECT 'moved ' || person_id, json_payload FROM {t}",
+    );
+    let report = bench.run().await;
+    assert_eq!(
+        (report.purged, report.accepted, report.unchanged),
+        (30, 60, 0)
+    );
+    assert_eq!(report.posts, 6, "each is planned once");
+    assert_eq!(bench.simulator.records("201").len(), 30);
+}
+
+/// Has more rows deleted once the run has said how much there is to do.
+struct Late<'a>(&'a Bench);
+
+impl Watch for Late<'_> {
+    fn event(&mut self, event: Event) {
+        if let Event::Begun { .. } = event {
+            self.0.execute("UPDATE {t} SET row_state = 'Deleted'");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_after_the_purges_were_counted_waits_for_the_next_run() {
+    let mut bench = Bench::new(30, &[]).await;
+    bench.options.payloads = Payloads::Deltas;
+    assert_eq!(bench.run().await.accepted, 30);
+    bench.execute("UPDATE {t} SET row_state = 'Deleted' WHERE id <= 3");
+    let (_stopper, stop) = Stop::new();
+    let run = bench.a_run().await;
+    let report = run.send(&bench.client(), stop, &mut Late(&bench)).await;
+    assert_eq!(
+        (report.purged, report.exit()),
+        (3, Exit::Done),
+        "more than ten were never looked at"
+    );
+    drop(run);
+    let (_stopper, stop) = Stop::new();
+    let run = bench.a_run().await;
+    let next = run.send(&bench.client(), stop, &mut Told::default()).await;
+    assert_eq!(next.ended_by.unwrap().code(), 602);
+}
+
+#[tokio::test]
+async fn purges_that_are_too_many_to_be_kept_go_all_the_same() {
+    let mut bench = Bench::new(1_050, &[]).await;
+    bench.options.payloads = Payloads::Deltas;
+    bench.options.batch_size = 100;
+    bench.options.allow_purges = Some(1_040);
+    assert_eq!(bench.run().await.accepted, 1_050);
+    bench.execute(
+        "UPDATE {t} SET row_state = 'Deleted' WHERE id <= 1040;
+         UPDATE {t} SET submission_status = 'pending', row_state = 'Updated',
+                        json_payload = replace(json_payload, '\"M\"', '\"F\"')
+         WHERE id > 1040",
+    );
+    let report = bench.run().await;
+    assert_eq!((report.purged, report.accepted), (1_040, 1_050));
+    assert_eq!(bench.simulator.records("201").len(), 10);
 }
 
 #[tokio::test]

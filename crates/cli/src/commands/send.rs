@@ -14,6 +14,7 @@ use csc_sender_run::{
     send_one,
 };
 use csc_simulator::{InProcess, Simulator};
+use csc_staging::StagingStore;
 
 use super::report::ReportFile;
 use super::{Context, Outcome, block_on, no_threads, open_store, stop_on_interrupt};
@@ -72,6 +73,7 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     let store = open_store(&settings).await?;
     let place = store.place();
     say(&first_line(&settings, kind, &place));
+    look_up_meanwhile(&store);
     let journal = open_journal(&settings, args)?;
     let run = Run {
         store,
@@ -129,6 +131,17 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
         }
     }
     Ok(report.exit())
+}
+
+/// Has the table looked up while the journal is opened. The run is told what is wrong with
+/// the table when it asks itself.
+fn look_up_meanwhile(store: &Arc<dyn StagingStore>) {
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        if let Err(error) = store.shape().await {
+            tracing::debug!("{}", error.message);
+        }
+    });
 }
 
 async fn send_test_record(
