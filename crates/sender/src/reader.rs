@@ -18,10 +18,11 @@ use crate::{Run, RunOptions};
 /// prepared.
 const PAGE: PageLimits = PageLimits {
     rows: 1000,
-    bytes: 3 * 1024 * 1024,
+    bytes: 2 * 1024 * 1024,
 };
 
-/// The rows of the first page: the first batch need not wait for a whole one.
+/// The rows of the first page: the first batch need not wait for a whole one. Each of the
+/// next ones has twice as many, so that no batch after it has to wait for long either.
 const FIRST_PAGE: u32 = 100;
 
 /// What one step of the run works on.
@@ -49,6 +50,11 @@ impl Batch {
     fn push(&mut self, record: Prepared) {
         self.bytes += record.form.text.len() + 1;
         self.records.push(record);
+    }
+
+    /// Whether no record can be added: it need not wait for one that cannot.
+    fn is_full(&self, options: &RunOptions) -> bool {
+        self.records.len() >= options.batch_size
     }
 
     /// Rows that need no post must not pile up.
@@ -188,7 +194,11 @@ async fn read(
 ) -> Result<(), Message> {
     let mut after = i64::MIN;
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut rows = FIRST_PAGE;
+    let mut rows = match pass {
+        // They are few, and looked through to the end before the first one goes.
+        Pass::Deletions => PAGE.rows,
+        Pass::Records | Pass::Resync => FIRST_PAGE,
+    };
     while left > 0 {
         // Not before there is room for it: no more pages are held than that.
         let Ok(room) = pages.reserve().await else {
@@ -207,7 +217,7 @@ async fn read(
         let Some(last) = page.last() else { break };
         after = last.key.id();
         left -= page.len() as u64;
-        rows = PAGE.rows;
+        rows = (rows * 2).min(PAGE.rows);
         room.send(Ok(page));
     }
     Ok(())
@@ -236,27 +246,28 @@ async fn make_batches(
             for ready in plan(opened, pass, run.ledger.as_ref(), &run.options)? {
                 let full = match ready {
                     Ready::Plan(Plan::Post(record)) => {
-                        let full = !batch.has_room(&record, &run.options);
-                        let done = full.then(|| std::mem::take(&mut batch));
+                        if !batch.has_room(&record, &run.options)
+                            && sender.send(Ok(std::mem::take(&mut batch))).await.is_err()
+                        {
+                            return Ok(());
+                        }
                         batch.push(*record);
-                        done
+                        batch.is_full(&run.options)
                     }
                     Ready::Plan(Plan::Unchanged { key, receipt, at }) => {
                         batch.unchanged.push((key, receipt, at));
-                        take_if_full(&mut batch, &run.options)
+                        batch.is_full_without_posts(&run.options)
                     }
                     Ready::Plan(Plan::NothingHeld { key }) => {
                         batch.nothing_held.push(key);
-                        take_if_full(&mut batch, &run.options)
+                        batch.is_full_without_posts(&run.options)
                     }
                     Ready::Unfit(unfit) => {
                         batch.unfit.push(unfit);
-                        take_if_full(&mut batch, &run.options)
+                        batch.is_full_without_posts(&run.options)
                     }
                 };
-                if let Some(full) = full
-                    && sender.send(Ok(full)).await.is_err()
-                {
+                if full && sender.send(Ok(std::mem::take(&mut batch))).await.is_err() {
                     return Ok(());
                 }
             }
@@ -268,15 +279,84 @@ async fn make_batches(
     Ok(())
 }
 
-fn take_if_full(batch: &mut Batch, options: &RunOptions) -> Option<Batch> {
-    batch
-        .is_full_without_posts(options)
-        .then(|| std::mem::take(batch))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use csc_staging::connection::parse;
+    use csc_staging::{NewRow, connect_creating};
+
     use super::*;
+    use crate::{Author, Gap, Mode, Payloads, RetryPolicy};
+
+    /// Reads three rows of a table of its own, three to a batch.
+    async fn three_rows(folder: &std::path::Path) -> (Run, Vec<StagedRow>) {
+        let target = parse(&format!("sqlite:{}", folder.join("children.db").display()));
+        let table = "ssd_api_data_staging_anon".parse().unwrap();
+        let store = connect_creating(&target.unwrap().target, &table).await;
+        let store = store.unwrap();
+        store.create().await.unwrap();
+        let rows: Vec<NewRow> = (1..=3)
+            .map(|n| NewRow {
+                person_id: format!("P{n}"),
+                legacy_id: None,
+                payload: format!(r#"{{"la_child_id":"C{n}"}}"#),
+                hash: [1; 32],
+            })
+            .collect();
+        store.stage(&rows).await.unwrap();
+        let request = PageRequest {
+            selection: Pass::Records.selection(),
+            after: i64::MIN,
+            limits: PAGE,
+            with_previous: false,
+        };
+        let page = store.page(request, &Superseded::default()).await.unwrap();
+        let options = RunOptions {
+            mode: Mode::Testing,
+            payloads: Payloads::Full { exact: true },
+            checks: None,
+            resync: false,
+            allow_purges: None,
+            batch_size: 3,
+            max_batch_bytes: 1 << 20,
+            concurrency: 1,
+            limit: None,
+            gap: Gap::from_millis(0),
+            retry: RetryPolicy {
+                max_retries: 0,
+                base: Duration::ZERO,
+                max_wait: Duration::ZERO,
+            },
+            run_id: String::new(),
+            author: Author::default(),
+        };
+        let run = Run {
+            store,
+            ledger: None,
+            options,
+        };
+        (run, page)
+    }
+
+    #[tokio::test]
+    async fn a_full_batch_does_not_wait_for_the_rows_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (run, page) = three_rows(folder.path()).await;
+        let (pages_out, pages) = mpsc::channel(1);
+        let (sender, mut batches) = mpsc::channel(1);
+        pages_out.send(Ok(page)).await.unwrap();
+        let making =
+            tokio::spawn(
+                async move { make_batches(&run, Pass::Records, None, pages, &sender).await },
+            );
+        let first = tokio::time::timeout(Duration::from_secs(10), batches.recv()).await;
+        let first = first.expect("the next page is not there yet");
+        assert_eq!(first.unwrap().unwrap().records.len(), 3);
+        drop(pages_out);
+        assert!(batches.recv().await.is_none(), "no batch is empty");
+        making.await.unwrap().unwrap();
+    }
 
     /// One batch, and then whatever becomes of the task.
     async fn of(task: JoinHandle<()>) -> (bool, Result<Option<Batch>, Message>) {
