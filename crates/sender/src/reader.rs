@@ -17,8 +17,8 @@ use crate::{Run, RunOptions};
 /// memory stays flat whatever the size of a record. The next one is read while one is
 /// prepared.
 const PAGE: PageLimits = PageLimits {
-    rows: 1000,
-    bytes: 2 * 1024 * 1024,
+    rows: 500,
+    bytes: 1024 * 1024,
 };
 
 /// The rows of the first page: the first batch need not wait for a whole one. Each of the
