@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
-use futures_util::future::try_join;
 use tokio::sync::{OnceCell, watch};
 use tokio_postgres::Row;
 
@@ -76,7 +75,7 @@ impl PostgresStore {
         let target = Arc::new(target.clone());
         let standstills = Standstills::default();
         let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
-        let (reader, writer) = try_join(connect(), connect()).await?;
+        let (reader, writer) = (connect().await?, connect().await?);
         Ok(PostgresStore {
             table: table.clone(),
             reader,

@@ -38,7 +38,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::{Message, Probe};
-use futures_util::future::try_join;
 use tokio::sync::{Mutex, OnceCell, watch};
 
 use self::catalogue::Found;
@@ -96,7 +95,7 @@ impl SqlServerStore {
         let standstills = Standstills::default();
         let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
         // One after the other: a password that is wrong is counted by the server.
-        let (reader, writer) = try_join(connect(), connect()).await?;
+        let (reader, writer) = (connect().await?, connect().await?);
         Ok(SqlServerStore {
             target,
             table: table.clone(),

@@ -260,24 +260,6 @@ async fn record(store: &PostgresStore, rows: Vec<StagedRow>) -> Vec<i64> {
     ids
 }
 
-#[tokio::test]
-async fn both_connections_are_asked_for_before_either_is_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let target = PostgresTarget {
-        host: address.ip().to_string(),
-        port: address.port(),
-        sslmode: SslMode::Disable,
-        ..server()
-    };
-    let table: TableName = "ssd_api_data_staging_anon".parse().unwrap();
-    let connecting = tokio::spawn(async move { PostgresStore::connect(&target, &table).await });
-    let _first = listener.accept().await.unwrap();
-    let second = tokio::time::timeout(Duration::from_secs(10), listener.accept()).await;
-    assert!(second.is_ok(), "nobody has answered the first one yet");
-    connecting.abort();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_is_made_anew_for_reading_and_for_writing() {
     let scene = Scene::new().await;
