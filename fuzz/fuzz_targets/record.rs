@@ -1,12 +1,13 @@
 //! Any text is either a record or a fault, and a record's text is one again, means the
-//! same and has nothing that a check trips over.
+//! same and has nothing that a check trips over. What a run reads of it in one go is what
+//! the definitions say.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use csc_payload::rules::Rules;
-use csc_payload::{Record, meaning_hash};
+use csc_payload::{Reading, Record, Skeleton, meaning_hash};
 use libfuzzer_sys::fuzz_target;
 
 static RULES: LazyLock<Rules> = LazyLock::new(Rules::embedded);
@@ -16,7 +17,14 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let checked = RULES.check(text);
-    match Record::parse(text) {
+    let read = Reading::of(text).record();
+    let parsed = Record::parse(text);
+    assert_eq!(read.as_ref().map(|(record, _)| record), parsed.as_ref());
+    if let Ok((record, essence)) = read {
+        assert_eq!(essence.meaning, meaning_hash(&record.value()));
+        assert_eq!(essence.skeleton, Skeleton::of(&record.value()));
+    }
+    match parsed {
         Ok(record) => {
             let again = Record::parse(record.text()).expect("a record's text is a record");
             assert_eq!(again.text(), record.text());
