@@ -34,6 +34,6 @@ mod tree;
 pub use delta::{apply, diff, purge};
 pub use essence::Essence;
 pub use fake::{Fakes, test_record};
-pub use meaning::{meaning, meaning_hash, meaning_hash_of_text};
+pub use meaning::{meaning, meaning_hash};
 pub use record::{Reading, Record, RecordFault};
 pub use skeleton::Skeleton;

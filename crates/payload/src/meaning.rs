@@ -45,16 +45,6 @@ pub fn meaning_hash(payload: &Value) -> [u8; 32] {
     }
 }
 
-/// As [`meaning_hash`], of a payload's text; `None` where that is no JSON object. It is
-/// several times as fast as reading a `Value` first.
-pub fn meaning_hash_of_text(text: &str) -> Option<[u8; 32]> {
-    let document = Document::read(text)?;
-    match document.root().view() {
-        View::Object(_) => Some(essence::hash(&document)),
-        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) | View::Array(_) => None,
-    }
-}
-
 /// The normal form of a value, borrowed from it.
 pub(crate) struct Normal<'a, N: Node<'a> = &'a Value> {
     /// The value itself, for its spelling.
