@@ -220,7 +220,16 @@ impl PostgresStore {
         row: impl FnMut(Row) -> T,
     ) -> Result<Vec<T>, StoreError> {
         let before = self.reader.connection().await;
-        let (rows, connection) = self.reader.ask(what, |_| sql, values, row).await?;
+        let read = self.reader.ask(what, |_| sql, values, row).await?;
+        self.look_after_lock(before, read).await
+    }
+
+    /// What was read, once it is seen to that the run lock outlived a lost connection.
+    async fn look_after_lock<T>(
+        &self,
+        before: u32,
+        (rows, connection): (Vec<T>, u32),
+    ) -> Result<Vec<T>, StoreError> {
         if connection != before {
             let kept = self.run_lock.look_after(&self.writer).await?;
             self.unless_taken_over(kept)?;
@@ -228,7 +237,8 @@ impl PostgresStore {
         Ok(rows)
     }
 
-    /// Writes on the other connection, and gives the ids that were written. Where the
+    /// Asks on the connection that writes, and gives the numbers that it answers: the ids that
+    /// were written. Where the
     /// connection had to be made anew, the run lock is taken again afterwards: what was
     /// sent is recorded in any case.
     async fn write<'a>(
@@ -258,29 +268,30 @@ impl PostgresStore {
         };
         let rows_limit = i64::from(request.limits.rows.max(1));
         let bytes_limit = i64::try_from(request.limits.bytes.max(1)).unwrap_or(i64::MAX);
-        self.read(
-            "read the rows to send",
-            sql,
-            &[
-                &request.after,
-                &rows_limit,
-                &bytes_limit,
-                &stretch.last,
-                &stretch.skip,
-            ],
-            |row| {
-                let payload: Option<String> = row.get(4);
-                let bytes = payload.as_deref().unwrap_or_default().as_bytes();
-                StagedRow {
-                    key: RowKey::new(row.get(0), row.get(2), bytes, row.get(3)),
-                    person_id: row.get(1),
-                    payload,
-                    previous: row.get(5),
-                    response: row.get(6),
-                }
-            },
-        )
-        .await
+        let before = self.reader.connection().await;
+        let values: Values<'_> = &[
+            &request.after,
+            &rows_limit,
+            &bytes_limit,
+            &stretch.last,
+            &stretch.skip,
+        ];
+        let staged = |row: Row| {
+            let payload: Option<String> = row.get(4);
+            let bytes = payload.as_deref().unwrap_or_default().as_bytes();
+            StagedRow {
+                key: RowKey::new(row.get(0), row.get(2), bytes, row.get(3)),
+                person_id: row.get(1),
+                payload,
+                previous: row.get(5),
+                response: row.get(6),
+            }
+        };
+        let read = self
+            .reader
+            .ask_in_order("read the rows to send", sql, values, staged)
+            .await?;
+        self.look_after_lock(before, read).await
     }
 
     fn unless_taken_over(&self, kept: bool) -> Result<(), StoreError> {
@@ -393,6 +404,20 @@ impl StagingStore for PostgresStore {
         )
         .await?;
         Ok(ids)
+    }
+
+    /// Both look at the whole table, each on its connection.
+    async fn superseded_and_count(
+        &self,
+        selection: Selection,
+    ) -> Result<(Superseded, Option<u64>), StoreError> {
+        let found = self.found().await?;
+        let count = async {
+            let sql = &found.statements.of(selection).count;
+            let counted = self.write("count the rows to send", |_| sql, &[]).await?;
+            Ok(counted.first().map(|count| count.unsigned_abs()))
+        };
+        tokio::try_join!(self.superseded(), count)
     }
 
     async fn page_within(

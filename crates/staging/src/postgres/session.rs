@@ -102,6 +102,31 @@ struct Tries {
     lost: usize,
 }
 
+/// How a statement finds its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the server thinks best.
+    Any,
+    /// By an index, in its order.
+    InOrder,
+}
+
+impl Way {
+    /// What the session is told. The disabled ways are still taken where there is no other;
+    /// they cost so much by then that the server would compile the statement first.
+    fn settings(self) -> &'static str {
+        match self {
+            Way::Any => {
+                "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort; RESET jit"
+            }
+            Way::InOrder => {
+                "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off; \
+                 SET jit = off"
+            }
+        }
+    }
+}
+
 /// One connection to the server, made anew where it was lost.
 pub(super) struct Session {
     target: Arc<PostgresTarget>,
@@ -125,6 +150,8 @@ struct Link {
     pinned: bool,
     /// The statement that was asked last, where it is kept.
     prepared: Option<(String, Statement)>,
+    /// What it was told last of how to find rows.
+    way: Way,
 }
 
 impl Session {
@@ -147,6 +174,7 @@ impl Session {
                 lost: false,
                 pinned: false,
                 prepared: None,
+                way: Way::Any,
             }),
         })
     }
@@ -190,6 +218,7 @@ impl Session {
             link.number += 1;
             link.lost = false;
             link.prepared = None;
+            link.way = Way::Any;
         }
         Ok((Arc::clone(&link.client), link.number))
     }
@@ -208,9 +237,29 @@ impl Session {
         ended
     }
 
+    /// Has that connection find rows this way.
+    async fn turn_to(&self, way: Way, client: &Client, number: u32) -> Result<(), Error> {
+        if self.link.lock().await.way == way {
+            return Ok(());
+        }
+        client.batch_execute(way.settings()).await?;
+        let mut link = self.link.lock().await;
+        if link.number == number {
+            link.way = way;
+        }
+        Ok(())
+    }
+
     /// The statement on that connection.
-    async fn prepared(&self, client: &Client, number: u32, sql: &str) -> Result<Statement, Error> {
-        if self.keeps_statement
+    async fn prepared(
+        &self,
+        client: &Client,
+        number: u32,
+        sql: &str,
+        way: Way,
+    ) -> Result<Statement, Error> {
+        let is_kept = self.keeps_statement || way == Way::InOrder;
+        if is_kept
             && let Some((text, statement)) = &self.link.lock().await.prepared
             && text == sql
         {
@@ -218,7 +267,7 @@ impl Session {
         }
         let statement = client.prepare(sql).await?;
         let mut link = self.link.lock().await;
-        if self.keeps_statement && link.number == number {
+        if is_kept && link.number == number {
             link.prepared = Some((sql.to_string(), statement.clone()));
         }
         Ok(statement)
@@ -232,13 +281,38 @@ impl Session {
         what: &str,
         sql: impl Fn(bool) -> &'a str,
         values: Values<'_>,
+        read: impl FnMut(Row) -> T,
+    ) -> Result<(Vec<T>, u32), StoreError> {
+        self.ask_by(Way::Any, what, sql, values, read).await
+    }
+
+    /// The same of a statement that reads the first rows of an order of which there is an
+    /// index. The server cannot tell how many rows the conditions leave, takes them for few,
+    /// and would go through the whole table for each page. The plan is kept: it is the same
+    /// whatever the values.
+    pub(super) async fn ask_in_order<T>(
+        &self,
+        what: &str,
+        sql: &str,
+        values: Values<'_>,
+        read: impl FnMut(Row) -> T,
+    ) -> Result<(Vec<T>, u32), StoreError> {
+        self.ask_by(Way::InOrder, what, |_| sql, values, read).await
+    }
+
+    async fn ask_by<'a, T>(
+        &self,
+        way: Way,
+        what: &str,
+        sql: impl Fn(bool) -> &'a str,
+        values: Values<'_>,
         mut read: impl FnMut(Row) -> T,
     ) -> Result<(Vec<T>, u32), StoreError> {
         let begun = Instant::now();
         let mut tries = Tries::default();
         let mut repeated = false;
         loop {
-            let failure = match self.ask_once(sql(repeated), values, &mut read).await {
+            let failure = match self.ask_once(way, sql(repeated), values, &mut read).await {
                 Ok(done) => {
                     if tries.lost > 0 {
                         self.standstills.ends();
@@ -275,17 +349,19 @@ impl Session {
 
     async fn ask_once<T>(
         &self,
+        way: Way,
         sql: &str,
         values: Values<'_>,
         read: &mut impl FnMut(Row) -> T,
     ) -> Result<(Vec<T>, u32), Failure> {
         let (client, number) = self.link().await.map_err(Failure::Unconnected)?;
         let answer = async {
+            self.turn_to(way, &client, number).await?;
             let rows = if values.is_empty() {
                 // With no types to ask for, it takes one turn and not two.
                 client.query_typed_raw(sql, empty::<(&str, Type)>()).await?
             } else {
-                let statement = self.prepared(&client, number, sql).await?;
+                let statement = self.prepared(&client, number, sql, way).await?;
                 client.query_raw(&statement, values.iter().copied()).await?
             };
             let mut rows = std::pin::pin!(rows);
@@ -315,7 +391,7 @@ impl Session {
         sql: &str,
         values: Values<'_>,
     ) -> Result<(), StoreError> {
-        let done = self.ask_once(sql, values, &mut |_| ()).await;
+        let done = self.ask_once(Way::Any, sql, values, &mut |_| ()).await;
         done.map(|_| ())
             .map_err(|failure| self.failed_once(what, failure))
     }

@@ -430,3 +430,30 @@ async fn a_statement_that_loses_a_deadlock_is_tried_again() {
     assert_eq!(writing.await.unwrap(), [1, 2, 3]);
     scene.clean().await;
 }
+
+/// How the reader's connection is told to find rows.
+async fn may_read_whole_tables(store: &PostgresStore, in_order: bool) -> String {
+    let (sql, what) = ("SELECT current_setting('enable_seqscan')", "look");
+    let setting = |row: tokio_postgres::Row| row.get::<_, String>(0);
+    let asked = match in_order {
+        true => store.reader.ask_in_order(what, sql, &[], setting).await,
+        false => store.reader.ask(what, |_| sql, &[], setting).await,
+    };
+    asked.unwrap().0.remove(0)
+}
+
+#[tokio::test]
+async fn pages_are_read_by_the_index_and_nothing_else_is() {
+    let scene = Scene::new().await;
+    let store = scene.store().await;
+    for _ in 0..2 {
+        assert_eq!(may_read_whole_tables(&store, true).await, "off");
+        assert_eq!(may_read_whole_tables(&store, true).await, "off");
+        assert_eq!(may_read_whole_tables(&store, false).await, "on");
+        assert_eq!(may_read_whole_tables(&store, true).await, "off");
+        scene.way.cut();
+    }
+    assert_eq!(may_read_whole_tables(&store, false).await, "on");
+    drop(store);
+    scene.clean().await;
+}
