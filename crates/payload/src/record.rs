@@ -81,15 +81,67 @@ impl<'t> Reading<'t> {
     /// # Errors
     /// As [`Record::parse`].
     pub fn record(&self) -> Result<(Record, Essence), RecordFault> {
+        let (record, essence) = self.record_without_text()?;
+        Ok((record.with(self.text.to_owned()), essence))
+    }
+
+    /// The same for whoever gives up the staged text: nothing is copied where that is what
+    /// goes on the wire.
+    ///
+    /// # Errors
+    /// As [`Record::parse`].
+    pub fn record_without_text(&self) -> Result<(WithoutText, Essence), RecordFault> {
         if let Some(document) = &self.document
-            && let Some(record) = Record::of_document(self.trimmed, document)
+            && let Some(mut record) = Record::of_document(document)
         {
+            let is_as_staged = self.trimmed.len() == self.text.len();
+            if !is_as_staged {
+                self.trimmed.clone_into(&mut record.text);
+            }
+            let record = WithoutText {
+                record,
+                is_as_staged,
+            };
             return Ok((record, Essence::of(document)));
         }
         // Whatever is out of the ordinary.
         let record = Record::parse(self.text)?;
         let essence = record.essence();
+        let record = WithoutText {
+            record,
+            is_as_staged: false,
+        };
         Ok((record, essence))
+    }
+}
+
+/// A record that lacks its text, where that is the staged one.
+pub struct WithoutText {
+    record: Record,
+    is_as_staged: bool,
+}
+
+impl WithoutText {
+    /// Whether the text that goes on the wire is the staged one, to the last byte.
+    pub fn is_as_staged(&self) -> bool {
+        self.is_as_staged
+    }
+
+    /// As [`Record::is_purge`].
+    pub fn is_purge(&self) -> bool {
+        self.record.purge
+    }
+
+    /// The record, of the text that was read.
+    pub fn with(self, staged: String) -> Record {
+        if self.is_as_staged {
+            Record {
+                text: staged,
+                ..self.record
+            }
+        } else {
+            self.record
+        }
     }
 }
 
@@ -212,8 +264,8 @@ impl Record {
         Essence::of(&Document::read(&self.text).unwrap_or_default())
     }
 
-    /// The record of a text that can go as it is.
-    fn of_document(text: &str, document: &Document<'_>) -> Option<Record> {
+    /// The record of a text that can go as it is, without the text.
+    fn of_document(document: &Document<'_>) -> Option<Record> {
         let View::Object(fields) = document.root().view() else {
             return None;
         };
@@ -229,7 +281,7 @@ impl Record {
         };
         let la_child_id = text_of(LA_CHILD_ID).filter(|id| !id.trim().is_empty())?;
         Some(Record {
-            text: text.to_owned(),
+            text: String::new(),
             la_child_id,
             mis_child_id: text_of(MIS_CHILD_ID),
             purge: is_purge(fields),

@@ -168,7 +168,7 @@ pub(crate) enum Plan {
 /// What a plan for a record is made of.
 pub(crate) struct Sources<'a> {
     pub(crate) key: RowKey,
-    pub(crate) record: &'a Record,
+    pub(crate) record: Record,
     pub(crate) essence: Essence,
     /// `previous_json_payload`: read only where the plan depends on it.
     pub(crate) previous: Option<&'a str>,
@@ -190,9 +190,11 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         held,
         sha256,
     } = sources;
-    let plain = Form {
+    let child = record.la_child_id().to_string();
+    let for_purge = resync.then(|| record.clone());
+    let plain = |record: Record| Form {
         sha256,
-        ..plain_form(record.text().to_string())
+        ..plain_form(record.into_text())
     };
     let foreign = is_foreign(response, held);
     let remains = foreign || held.is_some_and(|held| held.may_have_remains);
@@ -201,7 +203,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         is_uuid(response) || was_record()
     };
     let ((form, fallbacks), may_leave_remains) = match held {
-        None => ((plain, Fallbacks::None), was_sent()),
+        None => ((plain(record), Fallbacks::None), was_sent()),
         Some(held) => match (&held.last, &held.in_doubt) {
             (
                 Acknowledged::Record {
@@ -231,19 +233,19 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                                 beside: None,
                             },
                             Fallbacks::Whole {
-                                text: plain.text,
+                                text: record.into_text(),
                                 known: known.clone(),
                             },
                         ),
-                        None => full_forms(record, &essence, plain, known, true),
+                        None => full_forms(record, &essence, sha256, known, true),
                     };
                     (forms, remains)
                 } else {
                     let exact = exact(payloads);
-                    (full_forms(record, &essence, plain, known, exact), false)
+                    (full_forms(record, &essence, sha256, known, exact), false)
                 }
             }
-            (Acknowledged::Nothing, None) => ((plain, Fallbacks::None), remains),
+            (Acknowledged::Nothing, None) => ((plain(record), Fallbacks::None), remains),
             (last, in_doubt) => {
                 let known = match last {
                     Acknowledged::Record { skeleton, .. } => skeleton.clone(),
@@ -251,7 +253,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                 };
                 let known = known.merge(in_doubt.clone().unwrap_or_default());
                 (
-                    full_forms(record, &essence, plain, &known, exact(payloads)),
+                    full_forms(record, &essence, sha256, &known, exact(payloads)),
                     remains,
                 )
             }
@@ -259,7 +261,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
     };
     Plan::Post(Box::new(Prepared {
         key,
-        child: record.la_child_id().to_string(),
+        child,
         form,
         fallbacks,
         leads_to: LeadsTo::Record {
@@ -268,7 +270,9 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         },
         revision: held.map(|held| held.revision),
         in_doubt: held.and_then(|held| held.in_doubt.clone()),
-        purge_first: (resync && may_leave_remains).then(|| purge(&record.value()).to_string()),
+        purge_first: for_purge
+            .filter(|_| may_leave_remains)
+            .map(|record| purge(&record.value()).to_string()),
         may_leave_remains,
     }))
 }
@@ -347,7 +351,10 @@ fn plain_form(text: String) -> Form {
 /// The full record of a text that was read before.
 fn forms_of_text(text: String, known: &Skeleton) -> (Form, Fallbacks) {
     match Record::parse(&text) {
-        Ok(record) => full_forms(&record, &record.essence(), plain_form(text), known, true),
+        Ok(record) => {
+            let essence = record.essence();
+            full_forms(record, &essence, None, known, true)
+        }
         Err(_) => (plain_form(text), Fallbacks::None),
     }
 }
@@ -355,20 +362,23 @@ fn forms_of_text(text: String, known: &Skeleton) -> (Form, Fallbacks) {
 /// The full record: exact, and the plain one behind it. What was known may stay beside
 /// the plain one.
 fn full_forms(
-    record: &Record,
+    record: Record,
     essence: &Essence,
-    plain: Form,
+    sha256: Option<[u8; 32]>,
     known: &Skeleton,
     exact: bool,
 ) -> (Form, Fallbacks) {
-    if essence.is_plain && (known.is_empty() || *known == essence.skeleton) {
+    let nothing_beside = essence.is_plain && (known.is_empty() || *known == essence.skeleton);
+    let completed = (!nothing_beside)
+        .then(|| record.value())
+        .and_then(|current| Some(known.complete(&current)).filter(|exact| *exact != current));
+    let plain = Form {
+        sha256,
+        ..plain_form(record.into_text())
+    };
+    let Some(completed) = completed else {
         return (plain, Fallbacks::None);
-    }
-    let current = record.value();
-    let completed = known.complete(&current);
-    if completed == current {
-        return (plain, Fallbacks::None);
-    }
+    };
     let plain = Form {
         beside: Some(known.clone()),
         ..plain

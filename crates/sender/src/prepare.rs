@@ -218,7 +218,7 @@ pub(crate) fn plan(
                         Sources {
                             key: row.key,
                             essence: row.essence.unwrap_or_else(|| row.record.essence()),
-                            record: &row.record,
+                            record: row.record,
                             previous: row.previous.as_deref(),
                             response: row.response.as_deref(),
                             held,
@@ -279,7 +279,7 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
         ));
     };
     let reading = Reading::of(&text);
-    let (record, essence) = match reading.record() {
+    let (record, essence) = match reading.record_without_text() {
         Ok(read) => read,
         Err(fault) => {
             let words = format!("not sent: {fault}");
@@ -306,11 +306,11 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
             findings,
         }));
     }
-    let as_staged = row.key.digest_of_text().filter(|_| record.text() == text);
+    let as_staged = row.key.digest_of_text().filter(|_| record.is_as_staged());
     Ok(Opened {
         sha256: as_staged.copied(),
         key: row.key,
-        record,
+        record: record.with(text),
         essence: Some(essence),
         previous: row.previous,
         response: row.response,
