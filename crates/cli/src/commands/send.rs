@@ -70,11 +70,20 @@ async fn send(settings: Settings, args: &SendArgs) -> Outcome {
     if args.test_record {
         return send_test_record(&settings, kind, args, &say).await;
     }
-    let store = open_store(&settings).await?;
+    let settings = Arc::new(settings);
+    let connecting = {
+        let settings = Arc::clone(&settings);
+        tokio::spawn(async move { open_store(&settings).await })
+    };
+    let journal = open_journal(&settings, args);
+    let store = match connecting.await {
+        Ok(connected) => connected?,
+        Err(ended) => std::panic::resume_unwind(ended.into_panic()),
+    };
     let place = store.place();
     say(&first_line(&settings, kind, &place));
     look_up_meanwhile(&store);
-    let journal = open_journal(&settings, args)?;
+    let journal = journal?;
     let run = Run {
         store,
         ledger: ledger(&settings, journal.as_ref()),
