@@ -1,7 +1,7 @@
 //! Each event is on the disk before the next step relies on it: watched with strace, and
 //! with a disk that refuses what is to be kept on it, at one moment after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
@@ -125,14 +125,92 @@ fn journal_at_posts(steps: &[Step]) -> Vec<usize> {
     at_posts
 }
 
-const WATCHED: [&str; 2] = ["-e", "trace=pwrite64,fsync,fdatasync,sendto,unlink"];
+/// How often each batch's departure had come to the disk when its post left, where batches are
+/// written down while others are posted. `first` is how often before the first post.
+fn journal_is_ahead_of_posts(steps: &[Step], first: usize) {
+    let (mut on_disk, mut waiting, mut posts) = (0, false, 0);
+    for step in steps {
+        match step {
+            Step::JournalWritten => waiting = true,
+            Step::JournalOnDisk => {
+                on_disk += usize::from(waiting);
+                waiting = false;
+            }
+            Step::Post => {
+                assert!(
+                    on_disk >= first + posts,
+                    "a post leaves that is not written down: {steps:?}"
+                );
+                posts += 1;
+            }
+            Step::TableWritten | Step::TableDone | Step::FolderOnDisk => {}
+        }
+    }
+    assert_eq!(posts, 4, "{steps:?}");
+}
+
+/// That no receipt is written to the table before the journal has it on the disk.
+fn receipts_are_on_the_disk_before_the_table_is_written(place: &Place, calls: &[String]) {
+    let uuid = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").unwrap();
+    let folder = std::fs::canonicalize(place.folder.path()).unwrap();
+    let file = |name: &str| format!("<{}/{name}>", folder.display());
+    let (journal, table) = (file("state/journal.db-wal"), file("children.db"));
+    let (mut written, mut on_disk, mut in_table) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let mut syncing: Option<(&str, HashSet<&str>)> = None;
+    for line in calls {
+        let (thread, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        let found = || uuid.find_iter(call).map(|found| found.as_str());
+        if call.starts_with("pwrite64(") && call.contains(&journal) {
+            written.extend(found());
+        } else if call.contains("sync(") && call.contains(&journal) {
+            if call.ends_with("<unfinished ...>") {
+                syncing = Some((thread, written.clone()));
+            } else {
+                on_disk.extend(written.iter().copied());
+            }
+        } else if call.contains("sync resumed>")
+            && let Some((_, receipts)) = syncing.take_if(|(syncing, _)| *syncing == thread)
+        {
+            on_disk.extend(receipts);
+        } else if call.starts_with("pwrite64(") && call.contains(&table) {
+            for receipt in found() {
+                assert!(
+                    on_disk.contains(receipt),
+                    "a receipt in the table before it is on the disk"
+                );
+                in_table.insert(receipt);
+            }
+        }
+    }
+    assert_eq!(in_table.len() as u64, CHILDREN);
+}
+
+/// With so much of each write as shows a page of either file.
+const WATCHED: [&str; 4] = [
+    "-e",
+    "trace=pwrite64,fsync,fdatasync,sendto,unlink",
+    "-s",
+    "9000",
+];
 
 #[test]
 fn a_post_is_on_the_disk_before_it_leaves_and_its_receipts_before_the_table_is_written() {
     let place = with_children(&[]);
+    place.write_env("MIN_GAP_MS=1");
     let (ran, calls) = traced(&place, &WATCHED);
     assert_eq!(ran.exit, 0, "{}", ran.both());
+    receipts_are_on_the_disk_before_the_table_is_written(&place, &calls);
     let steps = steps(&place, &calls);
+    {
+        let place = with_children(&[]);
+        place.write_env("MIN_GAP_MS=0");
+        let (ran, calls) = traced(&place, &WATCHED);
+        assert_eq!(ran.exit, 0, "{}", ran.both());
+        receipts_are_on_the_disk_before_the_table_is_written(&place, &calls);
+        let first = journal_at_posts(&steps)[0];
+        journal_is_ahead_of_posts(&self::steps(&place, &calls), first);
+    }
     let at_posts = journal_at_posts(&steps);
     assert_eq!(at_posts.len(), 4, "{steps:?}");
     let (mut on_disk, mut waiting, mut tables) = (0, false, 0);
@@ -177,6 +255,7 @@ fn a_post_is_on_the_disk_before_it_leaves_and_its_receipts_before_the_table_is_w
 #[test]
 fn a_post_that_is_repeated_is_on_the_disk_before_it_leaves_again() {
     let place = with_children(&["drop,every=2"]);
+    place.write_env("MIN_GAP_MS=1");
     let (ran, calls) = traced(&place, &WATCHED);
     assert_eq!(ran.exit, 0, "{}", ran.both());
     let at_posts = journal_at_posts(&steps(&place, &calls));

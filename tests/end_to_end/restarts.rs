@@ -259,8 +259,9 @@ fn does_not_come_back(mut scene: Scene) {
 
 /// `ran` left a batch that was accepted and not recorded, and rows that it did not reach.
 fn healed_by_the_next_run(scene: &Scene, ran: &Ran) {
-    // The batch that is being recorded, and the one that was posted meanwhile.
-    let lost = [10, 20].map(|records| {
+    // The batch that is being recorded, and those that were posted meanwhile: three, since
+    // there is no gap.
+    let lost = [10, 20, 30, 40].map(|records| {
         format!("{records} records accepted by the receiver but not recorded in the table")
     });
     let told = lost.iter().any(|lost| ran.stdout.contains(lost));
@@ -268,7 +269,7 @@ fn healed_by_the_next_run(scene: &Scene, ran: &Ran) {
     nothing_is_marked_that_did_not_arrive(&scene.place, &scene.table(), &ran.both());
     let waiting = scene.table().rows();
     let waiting = waiting.iter().filter(|row| row.3 == "pending").count();
-    assert!((30..=60).contains(&waiting), "{waiting}: {}", ran.both());
+    assert!((20..=60).contains(&waiting), "{waiting}: {}", ran.both());
     let next = scene.place.run(&LIVE);
     assert_eq!(next.exit, 0, "{}", next.both());
     assert!(next.stdout.contains("recorded first"), "{}", next.both());

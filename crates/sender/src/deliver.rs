@@ -1,7 +1,7 @@
 //! One batch to its end: posted, tried again where that helps, taken apart where one
 //! record would cost the others, recorded.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use csc_message::Message;
@@ -12,7 +12,8 @@ use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{Fallbacks, Form, FormKind, LeadsTo, Prepared};
 use crate::posting::{FirstAnswer, Posted, body_length, status_words, with_words};
-use crate::recording::UnderWay;
+use crate::recorder::Recorder;
+use crate::recording::{ToRecord, UnderWay};
 use crate::report::{Event, RunReport, Watch};
 use crate::settling::{Accepted, LastAnswer};
 use crate::{Reason, RunOptions, Stop};
@@ -68,7 +69,9 @@ pub(crate) struct State {
     /// What was accepted last, as long as the journal does not know it.
     pub(crate) accepted: Option<Accepted>,
     /// What is being recorded while the next batch is posted.
-    pub(crate) recording: Option<UnderWay>,
+    pub(crate) recorder: Recorder<UnderWay>,
+    /// What is to be recorded once there is room: what came of two batches, at most.
+    pub(crate) to_record: VecDeque<ToRecord>,
 }
 
 impl State {
@@ -85,8 +88,8 @@ impl State {
     }
 }
 
-impl Default for State {
-    fn default() -> Self {
+impl State {
+    pub(crate) fn new(store: Arc<dyn StagingStore>) -> Self {
         State {
             largest: usize::MAX,
             unexplained_batches: 0,
@@ -96,7 +99,8 @@ impl Default for State {
             told_again: false,
             recorded: Vec::new(),
             accepted: None,
-            recording: None,
+            recorder: Recorder::new(store),
+            to_record: VecDeque::new(),
         }
     }
 }
@@ -139,6 +143,7 @@ impl<'a> Delivery<'a> {
                     if part.is_empty() {
                         continue;
                     }
+                    self.tell_of_repeats(&part);
                     (part, None)
                 }
             };
@@ -284,6 +289,7 @@ impl<'a> Delivery<'a> {
             // Each of the children has gone on since this was planned.
             return Ok(());
         }
+        self.tell_of_repeats(&purges);
         let (posted, in_doubt) = self.post(&purges, None).await;
         match posted {
             Ok(Posted::Accepted(receipts)) => {

@@ -190,6 +190,8 @@ pub(crate) struct Ended<'a> {
 
 pub(crate) const ACCEPTED: &str = "accepted";
 pub(crate) const REFUSED: &str = "refused";
+/// Why a batch is called refused that never left.
+pub(crate) const NOT_POSTED: &str = "not posted";
 pub(crate) const UNKNOWN: &str = "unknown";
 
 /// UTC, to the millisecond: in the order of their text too.

@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod ahead;
 mod deliver;
 mod departures;
 mod events;
@@ -15,6 +16,7 @@ mod plan;
 mod posting;
 mod prepare;
 mod reader;
+mod recorder;
 mod recording;
 mod refusals;
 mod report;

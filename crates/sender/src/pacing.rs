@@ -21,9 +21,14 @@ impl Gap {
         Gap(Duration::from_millis(millis))
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_none(self) -> bool {
+        self.0.is_zero()
+    }
+
     /// This gap's length, jitter included.
     fn length(self) -> Duration {
-        if self.0.is_zero() {
+        if self.is_none() {
             return Duration::ZERO;
         }
         self.0 + Duration::from_millis(rand::rng().random_range(JITTER_MS))

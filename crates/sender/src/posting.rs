@@ -11,7 +11,6 @@ use csc_receiver::{Answer, Client, Receipt, Submitted, TokenFault, Trouble, Word
 use crate::deliver::{Delivery, End};
 use crate::figures::Post;
 use crate::plan::Prepared;
-use crate::recording::UnderWay;
 use crate::report::{Event, Failure};
 use crate::settling::LastAnswer;
 use crate::{NextTry, Reason};
@@ -74,9 +73,7 @@ impl Delivery<'_> {
                     }
                     // What is in the table by now is told of, and what kept it out ends the
                     // run before more is posted.
-                    if self.state.recording.as_ref().is_some_and(UnderWay::is_done) {
-                        self.finish_recording().await?;
-                    }
+                    self.note_recorded().await?;
                     let body = body.get_or_insert_with(|| bytes_of(part)).clone();
                     self.client.submit(body, part.len()).await
                 }

@@ -93,14 +93,17 @@ impl Batches {
         }
     }
 
-    /// The next one, once it is made; `None` after the last one.
+    /// The next one, once it is made; `None` after the last one. It may be given up, and
+    /// waited for again.
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>, Message> {
         if let Some(batch) = self.channel.recv().await {
             return batch.map(Some);
         }
         // A task that broke off leaves a channel that looks like the end of the rows.
-        while let Some(task) = self.tasks.pop() {
-            task.await.map_err(|_| broken_off())?;
+        while let Some(task) = self.tasks.last_mut() {
+            let ended = task.await;
+            self.tasks.pop();
+            ended.map_err(|_| broken_off())?;
         }
         Ok(None)
     }

@@ -1,18 +1,17 @@
 //! Outcomes on their way into the table: one batch's while the next one is posted, in
 //! order.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use csc_message::Message;
 use csc_payload::finding::Finding;
-use csc_staging::{Outcome, RowKey, RowResult, StoreError};
+use csc_receiver::Receipt;
+use csc_staging::{Outcome, RowKey, RowResult};
 use jiff::civil::DateTime;
-use tokio::task::JoinHandle;
 
 use crate::deliver::{Delivery, End};
-use crate::plan::Prepared;
+use crate::plan::{FormKind, LeadsTo, Prepared};
 use crate::prepare::Unfit;
 use crate::report::Event;
 use crate::{Mode, Reason};
@@ -39,11 +38,33 @@ pub(crate) struct Refusal {
     findings: Vec<Finding>,
 }
 
+/// Outcomes that the table has to be told.
+pub(crate) struct ToRecord {
+    outcomes: Vec<Outcome>,
+    what: Recording,
+}
+
 /// Outcomes that the table is being told.
 pub(crate) struct UnderWay {
     ids: Vec<i64>,
     what: Recording,
-    task: JoinHandle<Result<Vec<i64>, StoreError>>,
+}
+
+impl ToRecord {
+    fn into_parts(self) -> (Vec<Outcome>, UnderWay) {
+        let ids = self
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.key.id())
+            .collect();
+        (
+            self.outcomes,
+            UnderWay {
+                ids,
+                what: self.what,
+            },
+        )
+    }
 }
 
 impl Recording {
@@ -55,13 +76,6 @@ impl Recording {
     }
 }
 
-impl UnderWay {
-    /// Whether the table has answered.
-    pub(crate) fn is_done(&self) -> bool {
-        self.task.is_finished()
-    }
-}
-
 impl Delivery<'_> {
     /// Records rows that cannot go.
     pub(crate) async fn refuse_unfit(&mut self, unfit: Vec<Unfit>) -> Result<(), End> {
@@ -69,7 +83,7 @@ impl Delivery<'_> {
             return Ok(());
         }
         self.settle_accepted().await?;
-        self.record_refusals(unfit).await
+        self.record(refusals(unfit)).await
     }
 
     /// Records rows of which the receiver holds just what they say.
@@ -81,19 +95,7 @@ impl Delivery<'_> {
             return Ok(());
         }
         self.settle_accepted().await?;
-        let outcomes = rows
-            .into_iter()
-            .map(|(key, receipt, at)| Outcome {
-                key,
-                result: match self.options.mode {
-                    Mode::Live => RowResult::Accepted { receipt, at },
-                    Mode::Testing => RowResult::Tested {
-                        receipt: "simulated: unchanged, nothing to send".into(),
-                    },
-                },
-            })
-            .collect();
-        self.record(outcomes, Recording::Unchanged).await
+        self.record(unchanged(rows, self.options.mode)).await
     }
 
     pub(crate) async fn refuse_all(
@@ -122,83 +124,88 @@ impl Delivery<'_> {
             words,
             findings: Vec::new(),
         });
-        self.record_refusals(refused.collect()).await
-    }
-
-    async fn record_refusals(&mut self, rows: Vec<Unfit>) -> Result<(), End> {
-        let mut refusals = BTreeMap::new();
-        let outcomes = rows
-            .into_iter()
-            .map(|row| {
-                let Unfit {
-                    key,
-                    reason,
-                    words,
-                    findings,
-                } = row;
-                refusals.insert(key.id(), Refusal { reason, findings });
-                Outcome {
-                    key,
-                    result: RowResult::Refused { reason: words },
-                }
-            })
-            .collect();
-        self.record(outcomes, Recording::Refused(refusals)).await
+        self.record(refusals(refused.collect())).await
     }
 
     /// Begins to record outcomes, once those before are in the table.
-    pub(crate) async fn record(
-        &mut self,
-        outcomes: Vec<Outcome>,
-        what: Recording,
-    ) -> Result<(), End> {
-        let ids: Vec<i64> = outcomes.iter().map(|outcome| outcome.key.id()).collect();
+    pub(crate) async fn record(&mut self, next: ToRecord) -> Result<(), End> {
         if let Err(end) = self.finish_recording().await {
-            if what.is_accepted() {
-                self.note_unrecorded(&ids);
-            }
+            self.give_up(&next.into_parts().1);
             return Err(end);
         }
-        let store = Arc::clone(&self.store);
-        let task = tokio::spawn(async move { store.record(&outcomes).await });
-        self.state.recording = Some(UnderWay { ids, what, task });
+        self.hand_over(next);
+        Ok(())
+    }
+
+    /// Begins to record what is to be recorded, each once there is room for it.
+    pub(crate) async fn record_in_turn(&mut self) -> Result<(), End> {
+        let mut ended = Ok(());
+        while let Some(next) = self.state.to_record.pop_front() {
+            if ended.is_ok() && !self.state.recorder.has_room() {
+                ended = self.finish_one().await;
+            }
+            match ended {
+                Ok(()) => self.hand_over(next),
+                Err(_) => self.give_up(&next.into_parts().1),
+            }
+        }
+        ended
+    }
+
+    fn hand_over(&mut self, next: ToRecord) {
+        let (outcomes, under_way) = next.into_parts();
+        self.state.recorder.hand_over(outcomes, under_way);
+    }
+
+    /// Hands over what there is room for.
+    pub(crate) fn record_what_fits(&mut self) {
+        while self.state.recorder.has_room()
+            && let Some(next) = self.state.to_record.pop_front()
+        {
+            self.hand_over(next);
+        }
+    }
+
+    /// Notes what the table has answered by now.
+    pub(crate) async fn note_recorded(&mut self) -> Result<(), End> {
+        while self.state.recorder.has_answered() {
+            self.finish_one().await?;
+        }
         Ok(())
     }
 
     /// Waits until the table has what it is being told, and notes the rows that changed
     /// meanwhile.
     pub(crate) async fn finish_recording(&mut self) -> Result<(), End> {
-        let Some(UnderWay {
-            ids,
-            what,
-            mut task,
-        }) = self.state.recording.take()
-        else {
+        while !self.state.recorder.is_idle() {
+            self.finish_one().await?;
+        }
+        Ok(())
+    }
+
+    /// The same of the first only. Where the table does not take it, nothing else is recorded.
+    async fn finish_one(&mut self) -> Result<(), End> {
+        let recorder = &mut self.state.recorder;
+        self.stop.finish(RECORDING_GRACE, recorder.answered()).await;
+        let Some((UnderWay { ids, what }, answer)) = recorder.take_first() else {
             return Ok(());
         };
-        let done = match self.stop.finish(RECORDING_GRACE, &mut task).await {
-            Some(Ok(done)) => done,
-            Some(Err(error)) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Only the end of the whole program takes a task away.
-                Err(_) => return Err(End::Interrupted),
-            },
-            None => {
-                task.abort();
-                if what.is_accepted() {
-                    self.note_unrecorded(&ids);
+        let recorded = match answer {
+            Some(Ok(recorded)) => recorded,
+            failed => {
+                let others: Vec<UnderWay> = recorder.give_up().collect();
+                for lost in [UnderWay { ids, what }].iter().chain(&others) {
+                    self.give_up(lost);
                 }
-                return Err(End::Interrupted);
+                return Err(match failed {
+                    Some(Err(error)) => End::Because(Message::from(error)),
+                    // It took too long after a stop.
+                    Some(Ok(_)) | None => End::Interrupted,
+                });
             }
         };
-        let recorded = done.map_err(|error| {
-            if what.is_accepted() {
-                self.note_unrecorded(&ids);
-            }
-            End::Because(Message::from(error))
-        })?;
         if recorded.len() < ids.len() {
-            let found: std::collections::HashSet<i64> = recorded.iter().copied().collect();
+            let found: HashSet<i64> = recorded.iter().copied().collect();
             for id in ids.iter().filter(|id| !found.contains(id)) {
                 tracing::info!(row = id, "changed while it was under way");
                 self.report.changed.add(*id);
@@ -231,6 +238,13 @@ impl Delivery<'_> {
         Ok(())
     }
 
+    /// What does not come into the table. What was accepted is told of.
+    fn give_up(&mut self, lost: &UnderWay) {
+        if lost.what.is_accepted() {
+            self.note_unrecorded(&lost.ids);
+        }
+    }
+
     /// Rows that the receiver has and the table does not know of: the next run records them
     /// from the journal.
     pub(crate) fn note_unrecorded(&mut self, ids: &[i64]) {
@@ -241,5 +255,89 @@ impl Delivery<'_> {
             rows = ?ids,
             "accepted by the receiver, but not recorded in the table"
         );
+    }
+}
+
+/// Rows that cannot go.
+pub(crate) fn refusals(rows: Vec<Unfit>) -> ToRecord {
+    let mut refusals = BTreeMap::new();
+    let outcomes = rows
+        .into_iter()
+        .map(|row| {
+            let Unfit {
+                key,
+                reason,
+                words,
+                findings,
+            } = row;
+            refusals.insert(key.id(), Refusal { reason, findings });
+            Outcome {
+                key,
+                result: RowResult::Refused { reason: words },
+            }
+        })
+        .collect();
+    ToRecord {
+        outcomes,
+        what: Recording::Refused(refusals),
+    }
+}
+
+/// Rows of which the receiver holds just what they say.
+pub(crate) fn unchanged(rows: Vec<(RowKey, String, DateTime)>, mode: Mode) -> ToRecord {
+    let outcomes = rows
+        .into_iter()
+        .map(|(key, receipt, at)| Outcome {
+            key,
+            result: match mode {
+                Mode::Live => RowResult::Accepted { receipt, at },
+                Mode::Testing => RowResult::Tested {
+                    receipt: "simulated: unchanged, nothing to send".into(),
+                },
+            },
+        })
+        .collect();
+    ToRecord {
+        outcomes,
+        what: Recording::Unchanged,
+    }
+}
+
+/// What a batch that was accepted leads to, with its number in the journal.
+pub(crate) fn accepted(
+    batch: Option<i64>,
+    part: Vec<Prepared>,
+    receipts: Vec<Receipt>,
+    mode: Mode,
+) -> ToRecord {
+    let purges = part
+        .iter()
+        .filter(|record| record.kind() == FormKind::Purge)
+        .count();
+    let outcomes = part
+        .into_iter()
+        .zip(receipts)
+        .map(|(record, Receipt { uuid, at })| Outcome {
+            key: record.key,
+            result: match record.leads_to {
+                _ if mode == Mode::Testing => RowResult::Tested {
+                    receipt: format!("simulated {uuid}"),
+                },
+                LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
+                LeadsTo::Nothing { record, hash } => RowResult::Purged {
+                    receipt: uuid,
+                    at,
+                    record,
+                    hash,
+                },
+            },
+        })
+        .collect();
+    ToRecord {
+        outcomes,
+        what: Recording::Accepted {
+            batch,
+            purges: purges as u64,
+        },
     }
 }

@@ -17,6 +17,7 @@ use crate::posting::no_way_through;
 use crate::prepare::Pass;
 use crate::reader::{Batch, Batches, Purging};
 use crate::report::{Event, Preview, RowList, RunReport, Watch};
+use crate::together::Lane;
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
 
 /// What a run works with.
@@ -83,7 +84,7 @@ impl Run {
             watch,
             pacer: Pacer::new(self.options.gap),
             report: RunReport::new(self.options.mode),
-            state: State::default(),
+            state: State::new(Arc::clone(&self.store)),
         };
         let end = self.send_all(&mut delivery, stop).await;
         let closed = delivery.close().await;
@@ -206,7 +207,18 @@ impl Run {
             return Ok(None);
         }
         self.expect_to_record();
-        let mut superseded = self.superseded().await?;
+        let (superseded, counted) = match present.records_counted {
+            None if present.records => self
+                .store
+                .superseded_and_count(Selection::Records)
+                .await
+                .map_err(Message::from)?,
+            counted => (
+                self.store.superseded().await.map_err(Message::from)?,
+                counted,
+            ),
+        };
+        let mut superseded = Arc::new(superseded);
         let Purges {
             count: purges,
             nothing_held,
@@ -222,7 +234,7 @@ impl Run {
             // is not to follow.
             superseded = self.superseded().await?;
         }
-        let records = match present.records_counted.filter(|_| superseded.is_empty()) {
+        let records = match counted.filter(|_| superseded.is_empty()) {
             _ if !present.records => 0,
             Some(counted) => counted,
             None => self.count(Selection::Records, &superseded).await?,
@@ -278,9 +290,17 @@ impl Run {
         stop: &Stop,
     ) -> Result<(), End> {
         let mut stop = stop.clone();
+        let mut ahead: Option<Lane> = None;
         loop {
             if stop.asked() {
+                if let Some(mut lane) = ahead {
+                    delivery.take_back(&mut lane)?;
+                }
                 return Err(End::Interrupted);
+            }
+            if let Some(lane) = ahead.take() {
+                ahead = delivery.deliver_lane(lane, &mut batches).await?;
+                continue;
             }
             let batch = match batches.ready()? {
                 Some(batch) => Some(batch),
@@ -314,6 +334,9 @@ impl Run {
                 }
             }
             match together.len() {
+                1 if delivery.writes_ahead() => {
+                    ahead = Some(delivery.begin_lane(together.remove(0)).await?);
+                }
                 1 => delivery.deliver(together.remove(0)).await?,
                 _ => delivery.deliver_together(together).await?,
             }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::departures;
-use crate::events::{RUN, RunEntry, run_entry};
+use crate::events::{ACCEPTED, NOT_POSTED, RUN, RunEntry, run_entry};
 use crate::figures::{Figures, Post};
 use crate::{Failure, Refusal, RunReport};
 
@@ -363,7 +363,7 @@ fn figures(connection: &Connection, run_id: &str) -> rusqlite::Result<Figures> {
         figures.add(&Post {
             bytes: row.get::<_, i64>(0)?.unsigned_abs(),
             took: Duration::from_millis(row.get::<_, i64>(1)?.unsigned_abs()),
-            accepted: row.get::<_, Option<String>>(2)?.as_deref() == Some(crate::events::ACCEPTED),
+            accepted: row.get::<_, Option<String>>(2)?.as_deref() == Some(ACCEPTED),
         });
     }
     Ok(figures)
@@ -373,9 +373,9 @@ fn failures(connection: &Connection, run_id: &str) -> rusqlite::Result<Vec<Failu
     connection
         .prepare(
             "SELECT status, request_id FROM batch WHERE run_id = ?1 AND answer <> ?2
-             ORDER BY batch_id LIMIT 100",
+               AND words IS NOT ?3 ORDER BY batch_id LIMIT 100",
         )?
-        .query_map((run_id, crate::events::ACCEPTED), |row| {
+        .query_map((run_id, ACCEPTED, NOT_POSTED), |row| {
             Ok(Failure {
                 status: row.get(0)?,
                 request_id: row.get(1)?,

@@ -9,12 +9,12 @@ use csc_staging::{Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection
 use crate::Mode;
 use crate::deliver::{Delivery, End};
 use crate::departures::Unrecorded;
-use crate::events::{ACCEPTED, Answered, REFUSED, UNKNOWN};
+use crate::events::{ACCEPTED, Answered, NOT_POSTED, REFUSED, UNKNOWN};
 use crate::figures::Post;
 use crate::ledger::{Departed, Departure, Ledger, Settled, Settlement};
-use crate::plan::{FormKind, LeadsTo, Prepared, plan_again};
+use crate::plan::{LeadsTo, Prepared, plan_again};
 use crate::prepare::child_of;
-use crate::recording::Recording;
+use crate::recording::{ToRecord, accepted};
 
 /// A part of a batch that the receiver has taken. Its receipts go into the journal
 /// together with the departure of what goes next, or at once where nothing is ready to
@@ -25,6 +25,17 @@ pub(crate) struct Accepted {
     pub(crate) part: Vec<Prepared>,
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) answered: LastAnswer,
+}
+
+/// A departure that the journal knows.
+pub(crate) struct Written {
+    /// Its number in the journal; `None` where no record may go.
+    pub(crate) number: Option<i64>,
+    pub(crate) going: Vec<Prepared>,
+    /// Records that were planned by what the ledger has left behind since.
+    pub(crate) stale: Vec<Prepared>,
+    /// What was accepted before, which the journal knows now, and the table does not yet.
+    pub(crate) accepted: Option<Accepted>,
 }
 
 /// What the journal says of an answer.
@@ -69,6 +80,44 @@ impl<'a> Delivery<'a> {
             self.settle_accepted().await?;
             return Ok((part, Vec::new()));
         };
+        let written = match self.write_departure(ledger, part) {
+            Ok(written) => written,
+            Err(full) => {
+                if let Some(accepted) = self.state.accepted.take() {
+                    self.record_at_last(accepted, full.clone()).await?;
+                }
+                return Err(full.into());
+            }
+        };
+        let Written {
+            number,
+            mut going,
+            stale,
+            accepted,
+        } = written;
+        self.state.turn_to(number);
+        // What came before is in the table, or nothing is posted once it takes no more.
+        let told = match accepted {
+            Some(accepted) => self.record_accepted(accepted).await,
+            None => self.finish_recording().await,
+        };
+        let stale = match told.and_then(|()| plan_anew(ledger, stale)) {
+            Ok(stale) => stale,
+            Err(end) => {
+                self.settle_not_accepted(&mut going, false)?;
+                return Err(end);
+            }
+        };
+        Ok((going, stale))
+    }
+
+    /// Writes down what was accepted last, where that is not yet, and what is about to be
+    /// posted. Where it can't, what was accepted stays where it was.
+    pub(crate) fn write_departure(
+        &mut self,
+        ledger: &Ledger,
+        part: Vec<Prepared>,
+    ) -> Result<Written, Message> {
         let in_doubt: Vec<_> = part.iter().map(Prepared::in_doubt_after).collect();
         let departures: Vec<Departure<'_>> = part
             .iter()
@@ -85,22 +134,14 @@ impl<'a> Delivery<'a> {
                 meaning: record.alone_in_doubt(),
             })
             .collect();
-        let accepted = self.state.accepted.take();
-        let departed = ledger.depart(
+        let accepted = &self.state.accepted;
+        let Departed { batch, revisions } = ledger.depart(
             &self.options.run_id,
             accepted.as_ref().and_then(Accepted::settled).as_ref(),
             &departures,
             &self.state.recorded,
-        );
-        let Departed { batch, revisions } = match departed {
-            Ok(departed) => departed,
-            Err(full) => {
-                if let Some(accepted) = accepted {
-                    self.record_at_last(accepted, full.clone()).await?;
-                }
-                return Err(full.into());
-            }
-        };
+        )?;
+        self.state.recorded.clear();
         let (mut going, mut stale) = (Vec::with_capacity(part.len()), Vec::new());
         for (mut record, revision) in part.into_iter().zip(revisions) {
             match revision {
@@ -111,28 +152,23 @@ impl<'a> Delivery<'a> {
                 None => stale.push(record),
             }
         }
-        self.state.turn_to(batch);
-        self.state.recorded.clear();
-        // What came before is in the table, or nothing is posted once it takes no more.
-        let told = match accepted {
-            Some(accepted) => self.record_accepted(accepted).await,
-            None => self.finish_recording().await,
-        };
-        let stale = match told.and_then(|()| plan_anew(ledger, stale)) {
-            Ok(stale) => stale,
-            Err(end) => {
-                self.settle_not_accepted(&mut going, false)?;
-                return Err(end);
-            }
-        };
-        for record in going.iter().filter(|record| record.goes_again()) {
+        Ok(Written {
+            number: batch,
+            going,
+            stale,
+            accepted: self.state.accepted.take(),
+        })
+    }
+
+    /// Names the records, about to be posted, that may have arrived before.
+    pub(crate) fn tell_of_repeats(&mut self, part: &[Prepared]) {
+        for record in part.iter().filter(|record| record.goes_again()) {
             tracing::warn!(
                 row = record.key.id(),
                 "sent again: it may have arrived before"
             );
             self.report.sent_again.add(record.key.id());
         }
-        Ok((going, stale))
     }
 
     /// Before a post is repeated whose answer was missing: the journal knows that it may
@@ -182,7 +218,7 @@ impl<'a> Delivery<'a> {
             .collect();
         let mut answered = self.state.answered.as_event(REFUSED);
         if answered.words.is_empty() {
-            answered.words = "not posted";
+            answered.words = NOT_POSTED;
         }
         ledger.settle(&Settled {
             batch,
@@ -228,6 +264,26 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// Writes down what was accepted last, and leaves it to be recorded. Where the journal
+    /// takes no more, it stays where it was.
+    pub(crate) fn settle_in_journal(&mut self) -> Result<(), Message> {
+        let Some(accepted) = self.state.accepted.take() else {
+            return Ok(());
+        };
+        let settled = match (self.written_ledger(), accepted.settled()) {
+            (Some(ledger), Some(settled)) => ledger.settle(&settled),
+            (Some(_) | None, _) => Ok(()),
+        };
+        match settled {
+            Ok(()) => {
+                let next = self.outcomes_of(accepted);
+                self.state.to_record.push_back(next);
+            }
+            Err(_) => self.state.accepted = Some(accepted),
+        }
+        settled
+    }
+
     /// Where the journal takes no more, the table still does: the run ends after that.
     pub(crate) async fn record_at_last(
         &mut self,
@@ -252,52 +308,30 @@ impl<'a> Delivery<'a> {
 
     /// Brings what was accepted into the table, also where the run ends for another reason.
     pub(crate) async fn close(&mut self) -> Result<(), End> {
+        let left = self.record_in_turn().await;
         let settled = self.settle_accepted().await;
         let recorded = self.finish_recording().await;
-        settled.and(recorded)
+        self.state.recorder.end().await;
+        left.and(settled).and(recorded)
     }
 
-    pub(crate) async fn record_accepted(&mut self, accepted: Accepted) -> Result<(), End> {
+    pub(crate) async fn record_accepted(&mut self, taken: Accepted) -> Result<(), End> {
+        let next = self.outcomes_of(taken);
+        self.record(next).await
+    }
+
+    /// What was accepted, for the table.
+    pub(crate) fn outcomes_of(&mut self, taken: Accepted) -> ToRecord {
         let Accepted {
             batch,
             part,
             receipts,
             ..
-        } = accepted;
-        let live = self.options.mode == Mode::Live;
-        for record in &part {
-            if record.may_leave_remains {
-                self.report.may_leave_remains.add(record.key.id());
-            }
+        } = taken;
+        for record in part.iter().filter(|record| record.may_leave_remains) {
+            self.report.may_leave_remains.add(record.key.id());
         }
-        let purges = part
-            .iter()
-            .filter(|record| record.kind() == FormKind::Purge)
-            .count();
-        let outcomes = part
-            .into_iter()
-            .zip(receipts)
-            .map(|(record, Receipt { uuid, at })| Outcome {
-                key: record.key,
-                result: match record.leads_to {
-                    _ if !live => RowResult::Tested {
-                        receipt: format!("simulated {uuid}"),
-                    },
-                    LeadsTo::Record { .. } => RowResult::Accepted { receipt: uuid, at },
-                    LeadsTo::Nothing { record, hash } => RowResult::Purged {
-                        receipt: uuid,
-                        at,
-                        record,
-                        hash,
-                    },
-                },
-            })
-            .collect();
-        let what = Recording::Accepted {
-            batch,
-            purges: purges as u64,
-        };
-        self.record(outcomes, what).await
+        accepted(batch, part, receipts, self.options.mode)
     }
 
     /// Records what an earlier run sent and could not record, from the journal.
@@ -387,7 +421,7 @@ impl Accepted {
 }
 
 /// Plans records by what the ledger holds now.
-fn plan_anew(ledger: &Ledger, stale: Vec<Prepared>) -> Result<Vec<Prepared>, End> {
+pub(crate) fn plan_anew(ledger: &Ledger, stale: Vec<Prepared>) -> Result<Vec<Prepared>, End> {
     if stale.is_empty() {
         return Ok(stale);
     }

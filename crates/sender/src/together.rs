@@ -13,12 +13,23 @@ use crate::plan::Prepared;
 use crate::posting::{FirstAnswer, bytes_of, may_have_arrived};
 
 /// A batch that has departed.
-struct Lane {
+pub(crate) struct Lane {
     /// Its number in the journal.
-    number: Option<i64>,
-    part: Vec<Prepared>,
-    /// What has to be planned anew, and goes after it.
-    stale: Vec<Prepared>,
+    pub(crate) number: Option<i64>,
+    pub(crate) part: Vec<Prepared>,
+    /// What was planned anew, and goes after it.
+    pub(crate) stale: Vec<Prepared>,
+}
+
+impl Lane {
+    /// A batch that the journal does not know.
+    pub(crate) fn not_departed(records: Vec<Prepared>) -> Lane {
+        Lane {
+            number: None,
+            part: Vec::new(),
+            stale: records,
+        }
+    }
 }
 
 impl Delivery<'_> {
@@ -55,6 +66,9 @@ impl Delivery<'_> {
                 part,
                 stale,
             });
+        }
+        for lane in &lanes {
+            self.tell_of_repeats(&lane.part);
         }
         let answers = self.post_side_by_side(&lanes).await;
         let mut end = Ok(());
@@ -116,7 +130,7 @@ impl Delivery<'_> {
         join_all(posts).await
     }
 
-    async fn conclude(&mut self, lane: Lane, answer: FirstAnswer) -> Result<(), End> {
+    pub(crate) async fn conclude(&mut self, lane: Lane, answer: FirstAnswer) -> Result<(), End> {
         let records = lane.part.len() + lane.stale.len();
         let parts = if lane.stale.is_empty() {
             Vec::new()
@@ -129,7 +143,7 @@ impl Delivery<'_> {
 
     /// Nothing of this lane is posted again, since it was accepted, or since the run ends
     /// for another lane's sake: what came of it is written down.
-    async fn settle_lane(
+    pub(crate) async fn settle_lane(
         &mut self,
         mut part: Vec<Prepared>,
         answer: FirstAnswer,
@@ -160,7 +174,7 @@ impl Delivery<'_> {
         Err(End::Interrupted)
     }
 
-    fn take_back(&mut self, lane: &mut Lane) -> Result<(), End> {
+    pub(crate) fn take_back(&mut self, lane: &mut Lane) -> Result<(), End> {
         self.state.turn_to(lane.number);
         if lane.part.is_empty() {
             return Ok(());

@@ -483,10 +483,10 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
         let in_the_table = u64::from(batches_before) * 10;
         assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
         // What was on its way, or about to be, has no receipt in the journal: it goes again,
-        // and is named.
+        // and is named. Without a gap that is two batches.
         let twice = bench.simulator.counts().accepted_records - 60;
         assert_eq!(twice, accepted - written, "{next:?}");
-        assert!((twice..=10).contains(&next.sent_again.count), "{next:?}");
+        assert!((twice..=20).contains(&next.sent_again.count), "{next:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
     }
 }

@@ -92,21 +92,23 @@ impl Bench {
     pub fn client(&self) -> Client {
         Client::new(
             Arc::new(InProcess::new(self.simulator.clone())),
-            ClientOptions {
-                endpoint: format!("http://simulated{}", csc_simulator::API_PATH),
-                token_endpoint: format!("http://simulated{}", csc_simulator::TOKEN_PATH),
-                la_code: "201".into(),
-                client_id: csc_simulator::CLIENT_ID.into(),
-                client_secret: csc_simulator::CLIENT_SECRET.to_string().into(),
-                scope: csc_simulator::SCOPE.into(),
-                supplier_key: csc_simulator::SUPPLIER_KEY.to_string().into(),
-                supplier_key_secondary: Some(
-                    csc_simulator::SUPPLIER_KEY_SECONDARY.to_string().into(),
-                ),
-                user_agent: "csc-sender/test".into(),
-                timeout: Duration::from_secs(5),
-            },
+            self.client_options(),
         )
+    }
+
+    pub fn client_options(&self) -> ClientOptions {
+        ClientOptions {
+            endpoint: format!("http://simulated{}", csc_simulator::API_PATH),
+            token_endpoint: format!("http://simulated{}", csc_simulator::TOKEN_PATH),
+            la_code: "201".into(),
+            client_id: csc_simulator::CLIENT_ID.into(),
+            client_secret: csc_simulator::CLIENT_SECRET.to_string().into(),
+            scope: csc_simulator::SCOPE.into(),
+            supplier_key: csc_simulator::SUPPLIER_KEY.to_string().into(),
+            supplier_key_secondary: Some(csc_simulator::SUPPLIER_KEY_SECONDARY.to_string().into()),
+            user_agent: "csc-sender/test".into(),
+            timeout: Duration::from_secs(5),
+        }
     }
 
     pub async fn a_run(&self) -> Run {
