@@ -36,7 +36,7 @@ impl Essence {
         };
         Essence {
             meaning: Sha256::digest(texts.meaning).into(),
-            skeleton: Skeleton::kept(&skeleton),
+            skeleton: Skeleton::written(&skeleton),
             is_plain: document.is_plain(),
         }
     }
@@ -125,7 +125,7 @@ impl Texts {
             View::Array(items) => {
                 return match keyed(value.key(), items, self.purged) {
                     Some(keyed) => self.items(keyed),
-                    None => self.list(items),
+                    None => self.list(value, items),
                 };
             }
             View::Object(fields) => {
@@ -133,8 +133,16 @@ impl Texts {
                     && self.fields(fields);
             }
         }
-        self.skeleton.push_str("0,");
+        self.plain(value);
         true
+    }
+
+    /// Writes a plain value into the skeleton. That of a field with a known name goes
+    /// without saying.
+    fn plain(&mut self, value: Tree<'_>) {
+        if value.name().is_none() {
+            self.skeleton.push_str("0,");
+        }
     }
 
     fn fields(&mut self, fields: Object<'_>) -> bool {
@@ -153,7 +161,7 @@ impl Texts {
             return false;
         }
         end(&mut self.meaning, "},");
-        end(&mut self.skeleton, "},");
+        short::end(&mut self.skeleton, "},");
         true
     }
 
@@ -189,11 +197,11 @@ impl Texts {
             self.fields(fields);
         }
         end(&mut self.meaning, "],");
-        end(&mut self.skeleton, "],");
+        short::end(&mut self.skeleton, "],");
         true
     }
 
-    fn list(&mut self, items: Siblings<'_>) -> bool {
+    fn list(&mut self, value: Tree<'_>, items: Siblings<'_>) -> bool {
         let start = self.lengths();
         self.meaning.push('[');
         for item in items {
@@ -206,7 +214,7 @@ impl Texts {
         end(&mut self.meaning, "],");
         // Whatever its items are, to a skeleton it is one plain value.
         self.skeleton.truncate(start.skeleton);
-        self.skeleton.push_str("0,");
+        self.plain(value);
         true
     }
 }

@@ -6,21 +6,25 @@ struct Entry {
     text: &'static str,
     /// `"name":`
     json: &'static str,
-    /// The same as it is kept in a skeleton: [`MARK`] and a letter instead of the name.
+    /// The same as it is kept in a skeleton: [`FIELD`] and a letter.
     short: &'static str,
     letter: char,
 }
 
-/// What stands before a name's letter. No JSON text has it: control characters are
-/// escaped there.
-pub(crate) const MARK: char = '\u{1}';
+/// What stands before the letter of a name in a skeleton's text. No JSON text has it:
+/// control characters are escaped there.
+pub(crate) const NAME: char = '\u{1}';
+
+/// What stands before the letter of a field's name there. If no bracket comes next, its
+/// value is plain.
+pub(crate) const FIELD: char = '\u{2}';
 
 macro_rules! names {
     ($($name:literal $letter:literal)*) => {
         [$(Entry {
             text: $name,
             json: concat!("\"", $name, "\":"),
-            short: concat!("\u{1}", $letter, ":"),
+            short: concat!("\u{2}", $letter),
             letter: $letter,
         }),*]
     };
@@ -172,7 +176,7 @@ impl Known {
         NAMES[self.number()].json
     }
 
-    /// The same as it is kept in a skeleton.
+    /// The same as it is kept in a skeleton: the colon and a plain value go without saying.
     pub(crate) fn short(self) -> &'static str {
         NAMES[self.number()].short
     }
@@ -230,7 +234,7 @@ mod tests {
             assert_eq!(Known::of(name.text()), Some(name));
             assert_eq!(Known::lettered(name.letter()), Some(name));
             assert_eq!(name.json(), format!("\"{}\":", name.text()));
-            assert_eq!(name.short(), format!("{MARK}{}:", name.letter()));
+            assert_eq!(name.short(), format!("{FIELD}{}", name.letter()));
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::short::{lengthen, write_name};
+use self::short::{end, lengthen, renewed, write_key, write_name};
 use crate::delta::{purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::{Fields, Form, Normal, write_text};
@@ -21,7 +21,7 @@ use crate::node;
 
 /// The ids and field names of what the receiver acknowledged of one child.
 ///
-/// The default is the skeleton of nothing. It is kept as its text, about a sixth of the
+/// The default is the skeleton of nothing. It is kept as its text, about a fifth of the
 /// record's size, since most skeletons are only written down; a clone shares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skeleton {
@@ -86,11 +86,19 @@ impl Skeleton {
 
     /// What [`Skeleton::to_kept`] gave and was kept since. A text that was damaged
     /// meanwhile is the skeleton of nothing to whatever it is completed or merged with.
+    ///
+    /// What an earlier version kept is brought to the text of this one: skeletons are
+    /// compared by their texts.
     pub fn kept(text: &str) -> Skeleton {
+        Skeleton::written(&renewed(text))
+    }
+
+    /// A text that this version wrote.
+    pub(crate) fn written(text: &str) -> Skeleton {
         Skeleton { text: text.into() }
     }
 
-    /// The text that [`Skeleton::kept`] takes: no JSON, and a third of its length.
+    /// The text that [`Skeleton::kept`] takes: no JSON, and a fifth of its length.
     pub fn to_kept(&self) -> &str {
         &self.text
     }
@@ -187,6 +195,11 @@ impl<'a> Node<'a> {
             }
         }
         node
+    }
+
+    /// Whether there is no other answer than a plain value.
+    fn is_plain_alone(&self) -> bool {
+        self.plain && self.object.is_none() && self.items.is_empty()
     }
 
     /// What removes whatever this may be: null drops anything, and is used where
@@ -323,15 +336,14 @@ pub(crate) fn write_id(id: &Id<'_>, out: &mut String) {
 
 fn write_names(names: &Names<'_>, out: &mut String) {
     out.push('{');
-    for (at, (key, node)) in names.iter().enumerate() {
-        if at > 0 {
+    for (key, node) in names {
+        let is_known = write_key(key, out);
+        if !(is_known && node.is_plain_alone()) {
+            write_node(node, out);
             out.push(',');
         }
-        write_name(key, out);
-        out.push(':');
-        write_node(node, out);
     }
-    out.push('}');
+    end(out, "}");
 }
 
 fn write_node(node: &Node<'_>, out: &mut String) {

@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::{apply, meaning};
+use crate::name::{Known, NAME};
+use crate::{Fakes, Record, apply, meaning};
 
 fn acknowledged() -> Value {
     json!({
@@ -169,6 +170,98 @@ fn a_skeleton_is_read_back_as_it_was_written() {
     ] {
         assert_eq!(Skeleton::from_json(&skeleton.to_json()), Ok(skeleton));
     }
+}
+
+#[test]
+fn what_an_earlier_version_kept_is_the_same_skeleton() {
+    let kept = Skeleton::kept(concat!(
+        "{\u{1}J:{\u{1}V:0,\u{1}m:0,\u{1}0:0},\u{1}d:{\u{1}s:0},\u{1}h:0,\u{1}j:0,",
+        "\u{1}x:[\u{1}w,\"E1\",{\u{1}C:{\u{1}i:0},\u{1}F:0,\u{1}L:[\u{1}K,\"P1\",{\u{1}K:0,\u{1}W:0}],",
+        "\u{1}Q:0,\u{1}w:0},\"E2\",{\u{1}w:0}],\"visits\":[\"visit_id\",7,{\"note\":0,\"visit_id\":0}]}",
+    ));
+    let now = Skeleton::of(&acknowledged());
+    assert_eq!(kept.to_json(), now.to_json());
+    assert_eq!(kept, now);
+    assert_eq!(
+        now.to_kept(),
+        concat!(
+            "{\u{2}J{\u{2}V\u{2}m\u{2}0},\u{2}d{\u{2}s},\u{2}h\u{2}j",
+            "\u{2}x[\u{1}w,\"E1\",{\u{2}C{\u{2}i},\u{2}F\u{2}L[\u{1}K,\"P1\",{\u{2}K\u{2}W}],",
+            "\u{2}Q\u{2}w},\"E2\",{\u{2}w}],\"visits\":[\"visit_id\",7,{\"note\":0,\"visit_id\":0}]}",
+        )
+    );
+    // With two answers, and nothing but a known name in an array's head.
+    let merged = Skeleton::of(&json!({"sex": "F", "x": [{"child_in_need_plan_id": "\u{1}m:0,"}]}))
+        .merge(Skeleton::of(&json!({"sex": {"score": 1}, "uasc_flag": 0})));
+    let kept = "{\u{1}v:[null,0,{\u{1}r:0}],\u{1}2:0,\"x\":[\u{1}K,\"\\u0001m:0,\",{\u{1}K:0}]}";
+    assert_eq!(Skeleton::kept(kept), merged);
+}
+
+/// As the earlier version wrote it.
+fn write_before(value: &Value, out: &mut String) {
+    let write_name = |name: &str, out: &mut String| match Known::of(name) {
+        Some(known) => out.extend([NAME, known.letter()]),
+        None => write_text(name, out),
+    };
+    match value {
+        Value::Object(fields) => {
+            out.push('{');
+            for (at, (key, value)) in fields.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                write_name(key, out);
+                out.push(':');
+                write_before(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(parts) => {
+            out.push('[');
+            for (at, part) in parts.iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                match part {
+                    Value::String(id_field) if at == 0 => write_name(id_field, out),
+                    part => write_before(part, out),
+                }
+            }
+            out.push(']');
+        }
+        Value::String(id) => write_text(id, out),
+        Value::Null | Value::Bool(_) | Value::Number(_) => out.push_str(&value.to_string()),
+    }
+}
+
+#[test]
+fn what_an_earlier_version_kept_of_any_record_is_the_same_skeleton_or_damage() {
+    let fakes = Fakes::new(5, jiff::civil::date(2026, 9, 1));
+    for n in 0..50 {
+        let record = fakes.child(n);
+        let now = Record::parse(&record.to_string())
+            .unwrap()
+            .essence()
+            .skeleton;
+        let mut before = String::new();
+        write_before(&serde_json::from_str(&now.to_json()).unwrap(), &mut before);
+        assert_eq!(Skeleton::kept(&before), now);
+        assert_eq!(Skeleton::kept(now.to_kept()), now);
+        for cut in 0..before.len() {
+            let damaged = Skeleton::kept(&before[..cut]);
+            assert_eq!(Skeleton::from_json(&damaged.to_json()).ok(), None);
+        }
+    }
+}
+
+#[test]
+fn no_id_and_no_name_is_taken_for_a_mark() {
+    let record = json!({
+        "\u{1}m": 1, "\u{2}m": {"\u{2}": 1}, "a": [{"b_id": "\u{2}m\u{1}m:0"}, {"b_id": "postcode"}],
+        "c": [{"\u{2}m_id": 1}],
+    });
+    let skeleton = Skeleton::of(&record);
+    assert!(!skeleton.to_kept().contains(['\u{1}', '\u{2}']));
+    let read = Record::parse(&json!({"la_child_id": "\u{2}", "x": record}).to_string()).unwrap();
+    assert_eq!(read.essence().skeleton, Skeleton::of(&read.value()));
+    let kept = Skeleton::kept(skeleton.to_kept());
+    assert_eq!(Skeleton::from_json(&kept.to_json()), Ok(skeleton));
 }
 
 #[test]
