@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::plan::FormKind;
 
-/// Of each record in `departed`: row_id, row_state, row_sha256, kind, sha256, again. Of each
-/// one in `receipts`, in the same order: the receipt's uuid and time. A document that was
-/// damaged is one of no records.
+/// Of each record in `departed`: row_id, row_state, row_sha256, kind, sha256, again. There
+/// sha256 is null where it is the row's, as it is of most records. Of each one in `receipts`,
+/// in the same order: the receipt's uuid and time.
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS batch_rows (
          batch_id  INTEGER PRIMARY KEY,
          first_row INTEGER,
@@ -25,11 +25,15 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS batch_rows (
      CREATE TABLE IF NOT EXISTS batch_receipts (
          batch_id INTEGER PRIMARY KEY,
          receipts TEXT NOT NULL
-     );
-     CREATE VIEW IF NOT EXISTS departure AS
+     )";
+
+/// What is read of both. A document that was damaged is one of no records. Its text is held
+/// against the one that a journal has, which SQLite keeps as it is from the name on.
+const VIEW: &str = "CREATE VIEW departure AS
          SELECT b.batch_id AS batch_id, r.key AS position,
                 r.value ->> 0 AS row_id, r.value ->> 1 AS row_state, r.value ->> 2 AS row_sha256,
-                r.value ->> 3 AS kind, r.value ->> 4 AS sha256, r.value ->> 5 AS again,
+                r.value ->> 3 AS kind, coalesce(r.value ->> 4, r.value ->> 2) AS sha256,
+                r.value ->> 5 AS again,
                 CASE WHEN json_valid(c.receipts)
                      THEN c.receipts ->> ('$[' || r.key || '][0]') END AS receipt,
                 CASE WHEN json_valid(c.receipts)
@@ -56,6 +60,17 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch("ALTER TABLE departure RENAME TO departure_rows")?;
     }
     connection.execute_batch(SCHEMA)?;
+    let view: Option<String> = connection
+        .query_row(
+            "SELECT sql FROM sqlite_master WHERE name = 'departure' AND type = 'view'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if view.as_deref() != Some(VIEW) {
+        connection.execute_batch("DROP VIEW IF EXISTS departure")?;
+        connection.execute_batch(VIEW)?;
+    }
     if of_rows {
         connection.execute_batch(FROM_ROWS)?;
     }
@@ -147,12 +162,13 @@ pub(crate) fn write(
             let sha256 = record
                 .sha256
                 .unwrap_or_else(|| Sha256::digest(record.text.as_bytes()).into());
+            let is_the_rows = record.key.is_some_and(|key| *key.digest() == sha256);
             (
                 record.key.map(RowKey::id),
                 record.key.and_then(RowKey::row_state),
                 record.key.map(|key| HEXLOWER.encode(key.digest())),
                 kind_word(record.kind),
-                HEXLOWER.encode(&sha256),
+                (!is_the_rows).then(|| HEXLOWER.encode(&sha256)),
                 u8::from(record.again),
             )
         })

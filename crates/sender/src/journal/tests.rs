@@ -260,6 +260,111 @@ fn a_journal_with_a_row_for_each_departure_is_taken_over() {
     }
 }
 
+/// As it was before a record's hash could be that of its row.
+const VIEW_BEFORE: &str = "CREATE VIEW IF NOT EXISTS departure AS
+         SELECT b.batch_id AS batch_id, r.key AS position,
+                r.value ->> 0 AS row_id, r.value ->> 1 AS row_state, r.value ->> 2 AS row_sha256,
+                r.value ->> 3 AS kind, r.value ->> 4 AS sha256, r.value ->> 5 AS again,
+                CASE WHEN json_valid(c.receipts)
+                     THEN c.receipts ->> ('$[' || r.key || '][0]') END AS receipt,
+                CASE WHEN json_valid(c.receipts)
+                     THEN c.receipts ->> ('$[' || r.key || '][1]') END AS receipt_at
+         FROM batch_rows AS b
+         JOIN json_each(CASE WHEN json_valid(b.departed) THEN b.departed ELSE '[]' END) AS r
+         LEFT JOIN batch_receipts AS c ON c.batch_id = b.batch_id";
+
+#[test]
+fn a_text_that_went_as_it_was_staged_has_its_rows_hash_also_where_the_view_was_another() {
+    use crate::departures::{Leaving, write};
+    use crate::plan::FormKind;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let journal = Journal::open(&path).unwrap().journal;
+    let (row, sent) = ("ab".repeat(32), "cd".repeat(32));
+    journal
+        .connection()
+        .execute_batch(&format!(
+            "DROP VIEW departure; {VIEW_BEFORE};
+             INSERT INTO run VALUES
+                 ('R', '2026-11-24', NULL, NULL, 'u', 'h', 1, 'p', 'full', 'here', 'https://a', '201');
+             INSERT INTO batch (batch_id, run_id, departed_at, records)
+                 VALUES (1, 'R', '2026-11-24', 2), (2, 'R', '2026-11-24', 3);
+             INSERT INTO batch_rows VALUES (1, 5, 6,
+                 '[[5,null,\"{row}\",\"full\",\"{row}\",0],[6,null,\"{row}\",\"delta\",\"{sent}\",0]]')"
+        ))
+        .unwrap();
+    drop(journal);
+    let version = |journal: &Journal| -> i64 {
+        journal
+            .connection()
+            .query_row("PRAGMA schema_version", [], |row| row.get(0))
+            .unwrap()
+    };
+    let journal = Journal::open(&path).unwrap().journal;
+    let keys = [7, 8].map(|id| csc_staging::RowKey::remembered(id, None, [0xab; 32]));
+    let leaving = |key, kind, sha256| Leaving {
+        key,
+        kind,
+        text: "{}",
+        sha256: Some([sha256; 32]),
+        again: false,
+    };
+    let batch = [
+        leaving(Some(&keys[0]), FormKind::Full, 0xab),
+        leaving(Some(&keys[1]), FormKind::Delta, 0xcd),
+        leaving(None, FormKind::Full, 0xab),
+    ];
+    write(&journal.connection(), 2, &batch).unwrap();
+    let kept: String = journal
+        .connection()
+        .query_row(
+            "SELECT departed FROM batch_rows WHERE batch_id = 2",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(
+        kept,
+        format!(
+            "[[7,null,\"{row}\",\"full\",null,0],[8,null,\"{row}\",\"delta\",\"{sent}\",0],\
+             [null,null,null,\"full\",\"{row}\",0]]"
+        )
+    );
+    let before = version(&journal);
+    drop(journal);
+    let journal = Journal::open(&path).unwrap().journal;
+    assert_eq!(version(&journal), before, "the view is made anew once");
+    let hashes: Vec<(Option<i64>, Option<String>, String)> = journal
+        .connection()
+        .prepare("SELECT row_id, row_sha256, sha256 FROM departure ORDER BY batch_id, position")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(
+        hashes,
+        [
+            (Some(5), Some(row.clone()), row.clone()),
+            (Some(6), Some(row.clone()), sent.clone()),
+            (Some(7), Some(row.clone()), row.clone()),
+            (Some(8), Some(row.clone()), sent),
+            (None, None, row),
+        ]
+    );
+    let mut told = Told::default();
+    journal.read(&Asked::default(), &mut told).unwrap();
+    let told: Vec<_> = told
+        .0
+        .iter()
+        .filter(|line| line.starts_with("Row"))
+        .collect();
+    assert_eq!(told.len(), hashes.len());
+    for (told, (_, _, sha256)) in told.iter().zip(&hashes) {
+        assert!(told.contains(sha256.as_str()), "{told}");
+    }
+}
+
 #[test]
 fn a_first_record_is_in_doubt_until_it_is_settled_and_its_row_does_not_grow() {
     use crate::events::{ACCEPTED, Answered};
