@@ -100,9 +100,16 @@ fn steps(place: &Place, calls: &[String]) -> Vec<Step> {
     steps
 }
 
-/// How often the journal had come to the disk when each post left, and that it had since
-/// the one before, with all that was written to it.
-fn journal_at_posts(steps: &[Step]) -> Vec<usize> {
+/// The journal when a post left.
+#[derive(Clone, Copy, Debug)]
+struct AtPost {
+    /// How often something new had come to the disk.
+    on_disk: usize,
+    /// Whether something was written to it that had not.
+    waiting: bool,
+}
+
+fn journal_at_posts(steps: &[Step]) -> Vec<AtPost> {
     let (mut on_disk, mut waiting, mut at_posts) = (0, false, Vec::new());
     for step in steps {
         match step {
@@ -111,42 +118,42 @@ fn journal_at_posts(steps: &[Step]) -> Vec<usize> {
                 on_disk += usize::from(waiting);
                 waiting = false;
             }
-            Step::Post => {
-                assert!(!waiting, "a post leaves before the disk has it: {steps:?}");
-                assert!(
-                    at_posts.last().is_none_or(|last| *last < on_disk) && on_disk > 0,
-                    "a post leaves that is not written down: {steps:?}"
-                );
-                at_posts.push(on_disk);
-            }
+            Step::Post => at_posts.push(AtPost { on_disk, waiting }),
             Step::TableWritten | Step::TableDone | Step::FolderOnDisk => {}
         }
     }
     at_posts
 }
 
-/// How often each batch's departure had come to the disk when its post left, where batches are
-/// written down while others are posted. `first` is how often before the first post.
-fn journal_is_ahead_of_posts(steps: &[Step], first: usize) {
-    let (mut on_disk, mut waiting, mut posts) = (0, false, 0);
-    for step in steps {
-        match step {
-            Step::JournalWritten => waiting = true,
-            Step::JournalOnDisk => {
-                on_disk += usize::from(waiting);
-                waiting = false;
-            }
-            Step::Post => {
-                assert!(
-                    on_disk >= first + posts,
-                    "a post leaves that is not written down: {steps:?}"
-                );
-                posts += 1;
-            }
-            Step::TableWritten | Step::TableDone | Step::FolderOnDisk => {}
-        }
+/// That each post leaves with all that was written on the disk, and something since the one
+/// before. Gives how often something had come there.
+fn each_post_is_written_down(steps: &[Step]) -> Vec<usize> {
+    let mut last = 0;
+    journal_at_posts(steps)
+        .into_iter()
+        .map(|AtPost { on_disk, waiting }| {
+            assert!(!waiting, "a post leaves before the disk has it: {steps:?}");
+            assert!(
+                on_disk > last,
+                "a post leaves that is not written down: {steps:?}"
+            );
+            last = on_disk;
+            on_disk
+        })
+        .collect()
+}
+
+/// The same where a batch is written down while the one before is posted: `first` is how often
+/// something had come to the disk before the first post.
+fn each_departure_is_on_the_disk(steps: &[Step], first: usize) {
+    let at_posts = journal_at_posts(steps);
+    assert_eq!(at_posts.len(), 4, "{steps:?}");
+    for (post, AtPost { on_disk, .. }) in at_posts.iter().enumerate() {
+        assert!(
+            *on_disk >= first + post,
+            "post {post} leaves that is not written down: {steps:?}"
+        );
     }
-    assert_eq!(posts, 4, "{steps:?}");
 }
 
 /// That no receipt is written to the table before the journal has it on the disk.
@@ -202,16 +209,7 @@ fn a_post_is_on_the_disk_before_it_leaves_and_its_receipts_before_the_table_is_w
     assert_eq!(ran.exit, 0, "{}", ran.both());
     receipts_are_on_the_disk_before_the_table_is_written(&place, &calls);
     let steps = steps(&place, &calls);
-    {
-        let place = with_children(&[]);
-        place.write_env("MIN_GAP_MS=0");
-        let (ran, calls) = traced(&place, &WATCHED);
-        assert_eq!(ran.exit, 0, "{}", ran.both());
-        receipts_are_on_the_disk_before_the_table_is_written(&place, &calls);
-        let first = journal_at_posts(&steps)[0];
-        journal_is_ahead_of_posts(&self::steps(&place, &calls), first);
-    }
-    let at_posts = journal_at_posts(&steps);
+    let at_posts = each_post_is_written_down(&steps);
     assert_eq!(at_posts.len(), 4, "{steps:?}");
     let (mut on_disk, mut waiting, mut tables) = (0, false, 0);
     for step in &steps {
@@ -253,12 +251,27 @@ fn a_post_is_on_the_disk_before_it_leaves_and_its_receipts_before_the_table_is_w
 }
 
 #[test]
+fn a_batch_that_is_written_down_while_another_is_posted_is_on_the_disk_before_it_leaves() {
+    let traced_with = |gap: &str| {
+        let place = with_children(&[]);
+        place.write_env(gap);
+        let (ran, calls) = traced(&place, &WATCHED);
+        assert_eq!(ran.exit, 0, "{}", ran.both());
+        (steps(&place, &calls), place, calls)
+    };
+    let (with_gap, ..) = traced_with("MIN_GAP_MS=1");
+    let (without, place, calls) = traced_with("MIN_GAP_MS=0");
+    each_departure_is_on_the_disk(&without, each_post_is_written_down(&with_gap)[0]);
+    receipts_are_on_the_disk_before_the_table_is_written(&place, &calls);
+}
+
+#[test]
 fn a_post_that_is_repeated_is_on_the_disk_before_it_leaves_again() {
     let place = with_children(&["drop,every=2"]);
     place.write_env("MIN_GAP_MS=1");
     let (ran, calls) = traced(&place, &WATCHED);
     assert_eq!(ran.exit, 0, "{}", ran.both());
-    let at_posts = journal_at_posts(&steps(&place, &calls));
+    let at_posts = each_post_is_written_down(&steps(&place, &calls));
     assert!(at_posts.len() > 4, "{at_posts:?}");
     what_arrived_twice_is_named(&place, &Table::Sqlite(&place));
 }

@@ -254,11 +254,7 @@ impl<'a> Delivery<'a> {
         let Some(accepted) = self.state.accepted.take() else {
             return Ok(());
         };
-        let settled = match (self.written_ledger(), accepted.settled()) {
-            (Some(ledger), Some(settled)) => ledger.settle(&settled),
-            (Some(_) | None, _) => Ok(()),
-        };
-        match settled {
+        match self.write_receipts(&accepted) {
             Ok(()) => self.record_accepted(accepted).await,
             Err(full) => self.record_at_last(accepted, full).await,
         }
@@ -270,18 +266,22 @@ impl<'a> Delivery<'a> {
         let Some(accepted) = self.state.accepted.take() else {
             return Ok(());
         };
-        let settled = match (self.written_ledger(), accepted.settled()) {
-            (Some(ledger), Some(settled)) => ledger.settle(&settled),
-            (Some(_) | None, _) => Ok(()),
-        };
-        match settled {
+        let written = self.write_receipts(&accepted);
+        match written {
             Ok(()) => {
                 let next = self.outcomes_of(accepted);
                 self.state.to_record.push_back(next);
             }
             Err(_) => self.state.accepted = Some(accepted),
         }
-        settled
+        written
+    }
+
+    fn write_receipts(&self, accepted: &Accepted) -> Result<(), Message> {
+        match (self.written_ledger(), accepted.settled()) {
+            (Some(ledger), Some(settled)) => ledger.settle(&settled),
+            (Some(_) | None, _) => Ok(()),
+        }
     }
 
     /// Where the journal takes no more, the table still does: the run ends after that.
