@@ -190,9 +190,8 @@ pub trait StagingStore: Send + Sync {
     /// or not, where both can be found at the same time.
     async fn superseded_and_count(
         &self,
-        selection: Selection,
+        _selection: Selection,
     ) -> Result<(Superseded, Option<u64>), StoreError> {
-        let _ = selection;
         Ok((self.superseded().await?, None))
     }
 

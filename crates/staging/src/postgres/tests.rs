@@ -454,6 +454,14 @@ async fn pages_are_read_by_the_index_and_nothing_else_is() {
         scene.way.cut();
     }
     assert_eq!(may_read_whole_tables(&store, false).await, "on");
+    // Only what is asked in order is kept on that connection: here it is the page.
+    assert_eq!(read(&store).await.len(), 3);
+    let sql = "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%json_payload%'";
+    let kept = store
+        .reader
+        .ask("look", |_| sql, &[], |row| row.get::<_, String>(0))
+        .await;
+    assert_eq!(kept.unwrap().0.len(), 1);
     drop(store);
     scene.clean().await;
 }
