@@ -8,6 +8,7 @@
 //! its connection can be sent again, over a new one.
 
 mod anon;
+mod buffered;
 mod connect;
 mod examine;
 mod run_lock;

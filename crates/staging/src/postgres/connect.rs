@@ -18,6 +18,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::buffered::Buffered;
 use crate::connection::{PostgresTarget, SslMode};
 use crate::{StoreError, StoreErrorKind};
 
@@ -110,7 +111,8 @@ async fn plain(target: &PostgresTarget) -> Result<Client, Unconnected> {
 }
 
 async fn with_tls(target: &PostgresTarget) -> Result<Client, Failed> {
-    let tls = MakeRustlsConnect::new(tls_config(target).map_err(|e| Failed::Config(Box::new(e)))?);
+    let config = tls_config(target).map_err(|e| Failed::Config(Box::new(e)))?;
+    let tls = Buffered(MakeRustlsConnect::new(config));
     open(target, tokio_postgres::config::SslMode::Require, tls).await
 }
 
