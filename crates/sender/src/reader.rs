@@ -7,7 +7,7 @@ use csc_message::Message;
 use csc_staging::{PageLimits, PageRequest, RowKey, StagedRow, Superseded};
 use jiff::civil::DateTime;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::plan::{Plan, Prepared};
 use crate::prepare::{OpenedRows, Pass, Ready, Unfit, open, plan};
@@ -147,8 +147,8 @@ impl Purging {
 }
 
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
-/// At most as many wait as are posted at the same time, one is being made, and two pages
-/// are held.
+/// At most as many wait as are posted at the same time, one is being made, the records of
+/// two more are read, and two pages are held.
 pub(crate) fn start(
     run: Run,
     pass: Pass,
@@ -168,21 +168,24 @@ pub(crate) fn start_behind(
 ) -> Batches {
     let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
-    let reader = run.clone();
+    let (opened_out, opened) = mpsc::channel(1);
+    let (reader, opener) = (run.clone(), run.clone());
     let reading = tokio::spawn(async move {
         if let Err(error) = read(&reader, pass, limit, &superseded, &pages_out).await {
             // Nobody listens any more when the run has ended.
             let _ = pages_out.send(Err(error)).await;
         }
     });
-    let making = tokio::spawn(async move {
-        if let Err(error) = make_batches(&run, pass, purging, pages, &sender).await {
-            let _ = sender.send(Err(error)).await;
+    // Threads of their own: tasks that wake each other share one, however much they compute.
+    let opening = spawn_blocking(move || open_pages(&opener, pass, pages, &opened_out));
+    let making = spawn_blocking(move || {
+        if let Err(error) = make_batches(&run, pass, purging, opened, &sender) {
+            let _ = sender.blocking_send(Err(error));
         }
     });
     Batches {
         channel,
-        tasks: vec![reading, making],
+        tasks: vec![reading, opening, making],
     }
 }
 
@@ -226,58 +229,88 @@ async fn read(
     Ok(())
 }
 
-async fn make_batches(
+type OpenedBatch = Result<OpenedRows, Message>;
+
+/// Reads the records of the rows, a batch's at a time, while those before are planned: with
+/// deltas the one takes as long as the other.
+fn open_pages(
     run: &Run,
     pass: Pass,
-    mut purging: Option<Purging>,
     mut pages: mpsc::Receiver<Page>,
-    sender: &Sender,
-) -> Result<(), Message> {
-    let mut batch = Batch::default();
-    while let Some(page) = pages.recv().await {
-        let mut page = page?;
+    opened: &mpsc::Sender<OpenedBatch>,
+) {
+    while let Some(page) = pages.blocking_recv() {
+        let mut page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                let _ = opened.blocking_send(Err(error));
+                return;
+            }
+        };
         while !page.is_empty() {
             let rest = page.split_off(run.options.batch_size.min(page.len()));
             let chunk = std::mem::replace(&mut page, rest);
-            let opened = open(chunk, pass, &run.options);
-            if let Some(purges) = purging.take_if(|purges| purges.concerns(&opened))
-                && purges.done.await.is_err()
-            {
-                // The run has ended with the purges.
-                return Ok(());
+            let rows = open(chunk, pass, &run.options);
+            if opened.blocking_send(Ok(rows)).is_err() {
+                return;
             }
-            for ready in plan(opened, pass, run.ledger.as_ref(), &run.options)? {
-                let full = match ready {
-                    Ready::Plan(Plan::Post(record)) => {
-                        if !batch.has_room(&record, &run.options)
-                            && sender.send(Ok(std::mem::take(&mut batch))).await.is_err()
-                        {
-                            return Ok(());
-                        }
-                        batch.push(*record);
-                        batch.is_full(&run.options)
+        }
+    }
+}
+
+fn make_batches(
+    run: &Run,
+    pass: Pass,
+    mut purging: Option<Purging>,
+    mut opened: mpsc::Receiver<OpenedBatch>,
+    sender: &Sender,
+) -> Result<(), Message> {
+    let mut batch = Batch::default();
+    while let Some(rows) = opened.blocking_recv() {
+        let rows = rows?;
+        if let Some(purges) = purging.take_if(|purges| purges.concerns(&rows))
+            && purges.done.blocking_recv().is_err()
+        {
+            // The run has ended with the purges.
+            return Ok(());
+        }
+        for ready in plan(rows, pass, run.ledger.as_ref(), &run.options)? {
+            let full = match ready {
+                Ready::Plan(Plan::Post(record)) => {
+                    if !batch.has_room(&record, &run.options)
+                        && sender
+                            .blocking_send(Ok(std::mem::take(&mut batch)))
+                            .is_err()
+                    {
+                        return Ok(());
                     }
-                    Ready::Plan(Plan::Unchanged { key, receipt, at }) => {
-                        batch.unchanged.push((key, receipt, at));
-                        batch.is_full_without_posts(&run.options)
-                    }
-                    Ready::Plan(Plan::NothingHeld { key }) => {
-                        batch.nothing_held.push(key);
-                        batch.is_full_without_posts(&run.options)
-                    }
-                    Ready::Unfit(unfit) => {
-                        batch.unfit.push(unfit);
-                        batch.is_full_without_posts(&run.options)
-                    }
-                };
-                if full && sender.send(Ok(std::mem::take(&mut batch))).await.is_err() {
-                    return Ok(());
+                    batch.push(*record);
+                    batch.is_full(&run.options)
                 }
+                Ready::Plan(Plan::Unchanged { key, receipt, at }) => {
+                    batch.unchanged.push((key, receipt, at));
+                    batch.is_full_without_posts(&run.options)
+                }
+                Ready::Plan(Plan::NothingHeld { key }) => {
+                    batch.nothing_held.push(key);
+                    batch.is_full_without_posts(&run.options)
+                }
+                Ready::Unfit(unfit) => {
+                    batch.unfit.push(unfit);
+                    batch.is_full_without_posts(&run.options)
+                }
+            };
+            if full
+                && sender
+                    .blocking_send(Ok(std::mem::take(&mut batch)))
+                    .is_err()
+            {
+                return Ok(());
             }
         }
     }
     if !batch.is_empty() {
-        let _ = sender.send(Ok(batch)).await;
+        let _ = sender.blocking_send(Ok(batch));
     }
     Ok(())
 }
@@ -349,10 +382,11 @@ mod tests {
         let (pages_out, pages) = mpsc::channel(1);
         let (sender, mut batches) = mpsc::channel(1);
         pages_out.send(Ok(page)).await.unwrap();
+        let (opened_out, opened) = mpsc::channel(1);
+        let opener = run.clone();
+        spawn_blocking(move || open_pages(&opener, Pass::Records, pages, &opened_out));
         let making =
-            tokio::spawn(
-                async move { make_batches(&run, Pass::Records, None, pages, &sender).await },
-            );
+            spawn_blocking(move || make_batches(&run, Pass::Records, None, opened, &sender));
         let first = tokio::time::timeout(Duration::from_secs(10), batches.recv()).await;
         let first = first.expect("the next page is not there yet");
         assert_eq!(first.unwrap().unwrap().records.len(), 3);
