@@ -411,6 +411,17 @@ impl Ledger {
         self.with(|connection| events::end_run(connection, run_id, ended, recorded))
     }
 
+    /// Copies what was written down so far into the file itself, as far as nobody reads there.
+    /// It would be done when the journal is closed, too; nothing is lost where it can't be.
+    pub(crate) fn copy_into_file(&self) {
+        let copied = self.with(|connection| {
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        });
+        if let Err(message) = copied {
+            tracing::debug!("{message}");
+        }
+    }
+
     /// Writes down that a batch is posted once more, since its answer was missing.
     pub(crate) fn post_again(&self, batch: i64) -> Result<(), Message> {
         self.with(|connection| events::post_again(connection, batch))

@@ -310,6 +310,13 @@ impl<'a> Delivery<'a> {
     pub(crate) async fn close(&mut self) -> Result<(), End> {
         let left = self.record_in_turn().await;
         let settled = self.settle_accepted().await;
+        if let Some(ledger) = self
+            .written_ledger()
+            .filter(|_| !self.state.recorder.is_idle())
+        {
+            // While the table is told the last.
+            ledger.copy_into_file();
+        }
         let recorded = self.finish_recording().await;
         self.state.recorder.end().await;
         left.and(settled).and(recorded)

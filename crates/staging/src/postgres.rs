@@ -9,6 +9,7 @@
 
 mod anon;
 mod buffered;
+mod catalogue;
 mod connect;
 mod examine;
 mod run_lock;
@@ -25,22 +26,19 @@ use csc_message::{Message, Probe};
 use tokio::sync::{OnceCell, watch};
 use tokio_postgres::Row;
 
+use self::catalogue::{Catalogue, Found};
 use self::connect::database_place;
 use self::run_lock::RunLock;
 use self::session::{Patience, Session, Values, no_answer};
-use self::statements::Statements;
 use crate::connection::PostgresTarget;
 use crate::ddl::{Dialect, create_sql};
-use crate::shape::{Sought, no_table};
 use crate::standstill::Standstills;
 use crate::store::{no_partial_column, taken_over};
 use crate::{
-    Column, Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged,
-    RowKey, RowSource, Selection, StagedRow, StagingStore, Standstill, StoreError, StoreErrorKind,
-    Stretch, SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
+    Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
+    RowSource, Selection, StagedRow, StagingStore, Standstill, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableName, TableShape, TableSummary,
 };
-
-const LOOK_UP: &str = "look up the table";
 
 /// A staging table in PostgreSQL.
 pub(crate) struct PostgresStore {
@@ -51,13 +49,6 @@ pub(crate) struct PostgresStore {
     run_lock: RunLock,
     standstills: Standstills,
     found: OnceCell<Found>,
-}
-
-/// The table as the catalogue has it, and the statements made for it.
-struct Found {
-    shape: Arc<TableShape>,
-    oid: u32,
-    statements: Statements,
 }
 
 impl PostgresStore {
@@ -76,7 +67,14 @@ impl PostgresStore {
         let target = Arc::new(target.clone());
         let standstills = Standstills::default();
         let connect = || Session::connect(Arc::clone(&target), patience, standstills.clone());
-        let (reader, writer) = (connect().await?, connect().await?);
+        // One after the other: a password that is wrong counts as one failed logon.
+        let reader = connect().await?;
+        let catalogue = Catalogue {
+            session: &reader,
+            table,
+        };
+        let (writer, found) = tokio::join!(connect(), catalogue.look_up());
+        let writer = writer?;
         Ok(PostgresStore {
             table: table.clone(),
             reader,
@@ -84,7 +82,8 @@ impl PostgresStore {
             target,
             run_lock: RunLock::default(),
             standstills,
-            found: OnceCell::new(),
+            // Whoever asks for a table that is not there is told why.
+            found: OnceCell::new_with(found.ok()),
         })
     }
 
@@ -92,122 +91,18 @@ impl PostgresStore {
         self.found.get_or_try_init(|| self.look_up()).await
     }
 
-    /// The table's number and its quoted name, whatever the case of its name, preferring
-    /// the exact one.
-    async fn find(&self) -> Result<Sought<(u32, String)>, StoreError> {
-        let visible = if self.table.schema().is_some() {
-            "(n.nspname = $1 OR lower(n.nspname) = lower($1))"
-        } else {
-            "$1::text IS NULL AND pg_table_is_visible(c.oid)"
-        };
-        let table = self
-            .read(
-                LOOK_UP,
-                &format!(
-                    "SELECT c.oid::int8, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
-                     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                     WHERE {visible} AND (c.relname = $2 OR lower(c.relname) = lower($2))
-                       AND c.relkind IN ('r', 'p')
-                     ORDER BY (n.nspname = $1) DESC NULLS LAST, (c.relname = $2) DESC LIMIT 1"
-                ),
-                &[&self.table.schema(), &self.table.name()],
-                |row| {
-                    let oid: i64 = row.get(0);
-                    (u32::try_from(oid).unwrap_or_default(), row.get(1))
-                },
-            )
-            .await?;
-        if let Some(found) = table.into_iter().next() {
-            return Ok(Sought::Here(found));
+    fn catalogue(&self) -> Catalogue<'_> {
+        Catalogue {
+            session: &self.reader,
+            table: &self.table,
         }
-        let elsewhere = self
-            .read(
-                LOOK_UP,
-                "SELECT n.nspname || '.' || c.relname
-                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                 WHERE lower(c.relname) = lower($1) AND c.relkind IN ('r', 'p')
-                   AND has_schema_privilege(n.oid, 'USAGE') ORDER BY 1",
-                &[&self.table.name()],
-                |row| row.get(0),
-            )
-            .await?;
-        Ok(Sought::Elsewhere(elsewhere))
-    }
-
-    async fn columns(&self, oid: u32) -> Result<Vec<Column>, StoreError> {
-        self.read(
-            LOOK_UP,
-            "SELECT a.attname::text, format_type(a.atttypid, NULL),
-                    CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype)
-                              AND a.atttypmod > 4 THEN a.atttypmod - 4 END
-             FROM pg_attribute AS a
-             WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-             ORDER BY a.attnum",
-            &[&oid],
-            |row| Column {
-                name: row.get(0),
-                kind: row.get(1),
-                max_chars: row
-                    .get::<_, Option<i32>>(2)
-                    .and_then(|n| usize::try_from(n).ok()),
-            },
-        )
-        .await
-    }
-
-    /// Whether an index keeps each child to one row.
-    async fn unique_person(&self, oid: u32) -> Result<bool, StoreError> {
-        let unique = self
-            .read(
-                LOOK_UP,
-                "SELECT 1 FROM pg_index AS i
-                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                 WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-                   AND i.indnkeyatts = 1 AND lower(a.attname) = 'person_id' LIMIT 1",
-                &[&oid],
-                |_| (),
-            )
-            .await?;
-        Ok(!unique.is_empty())
-    }
-
-    /// Whether an index on submission_status and row_state answers which of them occur.
-    async fn indexed_pairs(&self, oid: u32) -> Result<bool, StoreError> {
-        let indexes = self
-            .read(
-                LOOK_UP,
-                "SELECT 1 FROM pg_index AS i
-                 JOIN pg_class AS c ON c.oid = i.indexrelid
-                 JOIN pg_am AS m ON m.oid = c.relam AND m.amname = 'btree'
-                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                 JOIN pg_attribute AS b ON b.attrelid = i.indrelid AND b.attnum = i.indkey[1]
-                 WHERE i.indrelid = $1 AND i.indisvalid AND i.indpred IS NULL
-                   AND lower(a.attname) = 'submission_status' AND lower(b.attname) = 'row_state'
-                   AND a.atttypid IN ('text'::regtype, 'varchar'::regtype)
-                   AND b.atttypid IN ('text'::regtype, 'varchar'::regtype) LIMIT 1",
-                &[&oid],
-                |_| (),
-            )
-            .await?;
-        Ok(!indexes.is_empty())
     }
 
     async fn look_up(&self) -> Result<Found, StoreError> {
-        let create_command = "csc-sender init --print postgres";
-        let (oid, full_name) = match self.find().await? {
-            Sought::Here(found) => found,
-            Sought::Elsewhere(elsewhere) => {
-                return Err(no_table(&self.table, &elsewhere, create_command));
-            }
-        };
-        let columns = self.columns(oid).await?;
-        let unique = self.unique_person(oid).await?;
-        let shape = TableShape::new(&self.table, columns, unique, create_command)?;
-        Ok(Found {
-            statements: Statements::new(&shape, &full_name, self.indexed_pairs(oid).await?),
-            shape: Arc::new(shape),
-            oid,
-        })
+        let before = self.reader.connection().await;
+        let found = self.catalogue().look_up().await?;
+        let now = self.reader.connection().await;
+        self.look_after_lock(before, (found, now)).await
     }
 
     /// Asks on the connection that reads. Where that had to be made anew, the server was
@@ -229,13 +124,13 @@ impl PostgresStore {
     async fn look_after_lock<T>(
         &self,
         before: u32,
-        (rows, connection): (Vec<T>, u32),
-    ) -> Result<Vec<T>, StoreError> {
+        (read, connection): (T, u32),
+    ) -> Result<T, StoreError> {
         if connection != before {
             let kept = self.run_lock.look_after(&self.writer).await?;
             self.unless_taken_over(kept)?;
         }
-        Ok(rows)
+        Ok(read)
     }
 
     /// Asks on the connection that writes, and gives the numbers that it answers: the ids that

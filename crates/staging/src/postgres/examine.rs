@@ -64,7 +64,7 @@ pub(super) async fn examine(store: &PostgresStore) -> Result<Examined, StoreErro
 }
 
 async fn table(store: &PostgresStore) -> Result<Sought<ExaminedTable>, StoreError> {
-    let (oid, name) = match store.find().await? {
+    let (oid, name) = match store.catalogue().find().await? {
         Sought::Here(found) => found,
         Sought::Elsewhere(elsewhere) => return Ok(Sought::Elsewhere(elsewhere)),
     };
@@ -85,10 +85,10 @@ async fn table(store: &PostgresStore) -> Result<Sought<ExaminedTable>, StoreErro
     };
     Ok(Sought::Here(ExaminedTable {
         name,
-        columns: store.columns(oid).await?,
+        columns: store.catalogue().columns(oid).await?,
         may_read: row.get(0),
         may_write: row.get(1),
         status_is_indexed: row.get(2),
-        unique_person: store.unique_person(oid).await?,
+        unique_person: store.catalogue().unique_person(oid).await?,
     }))
 }

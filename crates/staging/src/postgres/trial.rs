@@ -10,7 +10,7 @@ const LOCK_WAIT: &str = "10s";
 
 pub(super) async fn try_writing(store: &PostgresStore) -> Result<u64, StoreError> {
     let shape = &store.found().await?.shape;
-    let Sought::Here((_, table)) = store.find().await? else {
+    let Sought::Here((_, table)) = store.catalogue().find().await? else {
         return Err(store.no_answer(TRY_WRITING));
     };
     let same: Vec<String> = shape
