@@ -5,7 +5,7 @@
 mod generated;
 
 use csc_payload::{Fakes, Reading, Record, Skeleton, apply, diff, meaning, meaning_hash, purge};
-use generated::{record, respelled, spaced, tangled};
+use generated::{mutated, record, respelled, spaced, tangled};
 use jiff::civil::date;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -124,6 +124,7 @@ proptest! {
     ) {
         let texts = [
             previous.to_string(), spaced(&current, seed), tangled(&previous, seed), current.to_string(),
+            mutated(&current, seed).to_string(),
         ];
         for (text, current) in texts.iter().zip(texts.iter().cycle().skip(1)) {
             let Ok(record) = Record::parse(current) else { continue };

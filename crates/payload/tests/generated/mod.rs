@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use rand::SeedableRng as _;
-use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use rand::seq::{IndexedRandom as _, IteratorRandom as _, SliceRandom as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
 
@@ -232,6 +232,14 @@ pub fn tangled(value: &Value, seed: u64) -> String {
     out
 }
 
+/// The record after a few mishaps, whatever they make of it: fields and items that are gone, say
+/// nothing, come twice or elsewhere, carry a purge flag or another's value.
+pub fn mutated(value: &Value, seed: u64) -> Value {
+    let mut mutation = Respelling(ChaCha8Rng::seed_from_u64(seed));
+    let rarity = *[6, 30, 100].choose(&mut mutation.0).unwrap();
+    mutation.mutated(value, rarity)
+}
+
 struct Respelling(ChaCha8Rng);
 
 impl Respelling {
@@ -280,6 +288,77 @@ impl Respelling {
             }
             Value::Number(digits) => number(&self.digits(digits.as_str())),
             _ => value.clone(),
+        }
+    }
+
+    /// One value in so many is changed.
+    fn mutated(&mut self, value: &Value, rarity: u32) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let fields = fields.iter();
+                let mut fields: Vec<(String, Value)> = fields
+                    .map(|(key, value)| (key.clone(), self.mutated(value, rarity)))
+                    .collect();
+                if self.0.random_ratio(1, rarity) {
+                    self.mutate_fields(&mut fields);
+                }
+                fields.into_iter().collect()
+            }
+            Value::Array(items) => {
+                let items = items.iter();
+                let mut items: Vec<Value> = items.map(|item| self.mutated(item, rarity)).collect();
+                if self.0.random_ratio(1, rarity) {
+                    self.mutate_items(&mut items);
+                }
+                Value::Array(items)
+            }
+            _ if self.0.random_ratio(1, 4 * rarity) => {
+                let others = [
+                    json!(null),
+                    json!("M2"),
+                    json!(3),
+                    json!(3.0),
+                    json!({"a": 1}),
+                ];
+                others.choose(&mut self.0).unwrap().clone()
+            }
+            Value::Number(digits) if self.0.random_ratio(1, rarity) => {
+                number(&self.digits(digits.as_str()))
+            }
+            _ => value.clone(),
+        }
+    }
+
+    fn mutate_fields(&mut self, fields: &mut Vec<(String, Value)>) {
+        let flags = [json!(true), json!(false), json!(null), json!("x")];
+        let nothing = self.nothing();
+        let other = fields.choose(&mut self.0).map(|(_, value)| value.clone());
+        let Some(at) = (0..fields.len()).choose(&mut self.0) else {
+            return;
+        };
+        match self.0.random_range(0..7) {
+            0 => drop(fields.remove(at)),
+            1 => fields[at].1 = nothing,
+            2 => fields.push(("a_id".to_owned(), nothing)),
+            3 => fields.push(("b_id".to_owned(), json!(at))),
+            4 => fields[at].1 = other.unwrap_or_default(),
+            5 => fields.shuffle(&mut self.0),
+            _ => {
+                let flag = flags.choose(&mut self.0).unwrap().clone();
+                fields.insert(at, ("purge".to_owned(), flag));
+            }
+        }
+    }
+
+    fn mutate_items(&mut self, items: &mut Vec<Value>) {
+        let nothing = self.nothing();
+        let other = items.choose(&mut self.0).cloned();
+        let at = self.0.random_range(0..=items.len());
+        match self.0.random_range(0..4) {
+            0 if at < items.len() => drop(items.remove(at)),
+            1 => items.insert(at, nothing),
+            2 => items.insert(at, other.unwrap_or_default()),
+            _ => items.shuffle(&mut self.0),
         }
     }
 
