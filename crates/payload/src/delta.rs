@@ -5,20 +5,26 @@
 //! purges of its own, `apply(previous, diff(previous, current))` means
 //! `current`. Where `diff` is None, nothing need be sent.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::iter;
 
 use serde_json::{Map, Value};
 
 use crate::essence;
-use crate::ids::{Id, Keyed, PURGE, Purged, is_purge, keyed};
-use crate::meaning::{Fields, Form, Item, Items, Normal, field};
-use crate::node::{Fields as _, Node, View};
+use crate::ids::{Id, Keyed, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
+use crate::meaning::Normal;
+use crate::node::{Fields, Node, View};
+use crate::part::{Part, Parts};
 use crate::skeleton;
 use crate::tree::Document;
 
 const LA_CHILD_ID: &str = "la_child_id";
 const MIS_CHILD_ID: &str = "mis_child_id";
 const CHILD_DETAILS: &str = "child_details";
+
+/// What every delta has whole.
+const ALWAYS: [&str; 3] = [LA_CHILD_ID, MIS_CHILD_ID, CHILD_DETAILS];
 
 /// What the receiver holds of a child after it has accepted a record, a delta or
 /// a purge; None where it then holds nothing.
@@ -30,7 +36,7 @@ const CHILD_DETAILS: &str = "child_details";
 /// nothing, as the receiver would refuse it.
 pub fn apply(held: Option<&Value>, incoming: &Value) -> Option<Value> {
     let Value::Object(incoming) = incoming else {
-        return held.and_then(settled);
+        return held.and_then(settled).map(Part::into_value);
     };
     if is_purge(incoming) {
         return None;
@@ -39,7 +45,7 @@ pub fn apply(held: Option<&Value>, incoming: &Value) -> Option<Value> {
         Some(Value::Object(held)) if !is_purge(held) => held,
         Some(_) | None => &Map::new(),
     };
-    Some(Value::Object(merged(held, incoming)))
+    Some(Part::Object(merged(held, incoming)).into_value())
 }
 
 /// The delta that leads from what the receiver last acknowledged to the current
@@ -57,71 +63,66 @@ pub fn apply(held: Option<&Value>, incoming: &Value) -> Option<Value> {
 ///
 /// Values that are not objects have no delta.
 pub fn diff(previous: Option<&Value>, current: &Value) -> Option<Value> {
-    difference(previous, current)
+    difference(previous, current).map(Part::into_value)
 }
 
-/// As [`diff`], of two texts: `None` also where the previous one is not a JSON object that
-/// has this meaning. It costs half of what reading them as values first does.
-pub(crate) fn diff_of_texts(previous: &str, meaning: &[u8; 32], current: &str) -> Option<Value> {
+/// The text of [`diff`] of two texts; `None` also where the previous one is not a JSON object
+/// that has this meaning.
+pub(crate) fn diff_of_texts(previous: &str, meaning: &[u8; 32], current: &str) -> Option<String> {
     let previous = Document::read(previous)?;
     if !matches!(previous.root().view(), View::Object(_)) || essence::hash(&previous) != *meaning {
         return None;
     }
     let current = Document::read(current)?;
-    difference(Some(previous.root()), current.root())
+    let delta = difference(Some(previous.root()), current.root())?;
+    let mut text = String::with_capacity(2048);
+    delta.write(&mut text);
+    Some(text)
 }
 
-fn difference<'a, N: Node<'a>>(previous: Option<N>, current: N) -> Option<Value> {
-    let View::Object(fields_now) = current.view() else {
+fn difference<'a, N: Node<'a>>(previous: Option<N>, current: N) -> Option<Part<'a, N>> {
+    let View::Object(now) = current.view() else {
         return None;
     };
-    let previous =
-        previous.filter(|held| matches!(held.view(), View::Object(fields) if !is_purge(fields)));
-    if is_purge(fields_now) {
-        return previous.map(|_| purge(&current.to_value()));
+    let before = previous.and_then(|held| match held.view() {
+        View::Object(fields) if !is_purge(fields) => Some(fields),
+        View::Object(_)
+        | View::Null
+        | View::Bool(_)
+        | View::Number(_)
+        | View::Text(_)
+        | View::Array(_) => None,
+    });
+    if is_purge(now) {
+        return before.map(|_| Part::Own(purge(&current.to_value())));
     }
-    let full = || Some(value_without_nulls(&current.to_value()));
-    let Some(previous) = previous else {
-        return full();
+    let both = |key| (before.and_then(|fields| said(fields, key)), said(now, key));
+    let Some(before) = before.filter(|_| mean_the_same(LA_CHILD_ID, both(LA_CHILD_ID))) else {
+        return Some(value_without_nulls(current));
     };
-    let before = top_level(previous);
-    let now = top_level(current);
-    if before == now {
+    let others = pairs(before, now).filter(|(key, ..)| !ALWAYS.contains(key));
+    let changes = changes(others);
+    if changes.is_empty() && ALWAYS.iter().all(|key| mean_the_same(key, both(key))) {
         return None;
-    }
-    if field(&before, LA_CHILD_ID) != field(&now, LA_CHILD_ID) {
-        return full();
     }
 
-    let mut delta = Map::new();
-    let both = |key| (field(&before, key), field(&now, key));
-    for key in [LA_CHILD_ID, MIS_CHILD_ID] {
-        match both(key) {
-            (_, Some(id)) => insert(&mut delta, key, id.source.to_value()),
-            (Some(_), None) => insert(&mut delta, key, Value::Null),
-            (None, None) => {}
-        }
+    let mut delta = Vec::with_capacity(ALWAYS.len() + changes.len());
+    for key in ALWAYS {
+        delta.extend(whole(key, both(key)).map(|value| (key.into(), value)));
     }
-    match both(CHILD_DETAILS) {
-        (None, Some(details)) => insert(
-            &mut delta,
-            CHILD_DETAILS,
-            value_without_nulls(&details.source.to_value()),
-        ),
-        (Some(old), Some(details)) => insert(
-            &mut delta,
-            CHILD_DETAILS,
-            skeleton::exact(CHILD_DETAILS, old, &details.source.to_value()),
-        ),
-        (Some(old), None) => insert(&mut delta, CHILD_DETAILS, gone(old)),
-        (None, None) => {}
+    delta.extend(changes);
+    Some(Part::Object(delta))
+}
+
+/// A field that a delta always has, by what it says on both sides.
+fn whole<'a, N: Node<'a>>(key: &str, both: (Option<N>, Option<N>)) -> Option<Part<'a, N>> {
+    match both {
+        (old, Some(details)) if key == CHILD_DETAILS => Some(skeleton::exact(key, old, details)),
+        (Some(old), None) if key == CHILD_DETAILS => Some(gone(key, old)),
+        (_, Some(id)) => Some(Part::Read(id)),
+        (Some(_), None) => Some(Part::Own(Value::Null)),
+        (None, None) => None,
     }
-    for (key, value) in changes(&before, &now) {
-        if ![LA_CHILD_ID, MIS_CHILD_ID, CHILD_DETAILS].contains(&key) {
-            insert(&mut delta, key, value);
-        }
-    }
-    Some(Value::Object(delta))
 }
 
 /// The record that deletes a child at the receiver: `la_child_id`,
@@ -134,101 +135,146 @@ pub fn purge(child: &Value) -> Value {
     ids.chain([(PURGE.to_owned(), Value::Bool(true))]).collect()
 }
 
-/// The fields of a record that say something.
-fn top_level<'a, N: Node<'a>>(record: N) -> Fields<'a, N> {
-    match Normal::of("", record, Purged::Dropped).map(|normal| normal.form) {
-        Some(Form::Object(fields)) => fields,
-        Some(Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) | Form::Items(_))
-        | None => Fields::new(),
-    }
+/// What a field says, if anything.
+fn said<'a, F: Fields<'a>>(fields: F, key: &str) -> Option<F::Node> {
+    telling(key, fields.get(key))
 }
 
-fn insert(into: &mut Map<String, Value>, key: &str, value: Value) {
-    into.insert(key.to_owned(), value);
+/// A field's value, where it says something.
+fn telling<'a, N: Node<'a>>(key: &str, value: Option<N>) -> Option<N> {
+    value.filter(|value| !is_purge_flag(key, *value) && !says_nothing(*value))
 }
 
-/// The fields in which two objects differ, each with what leads from the one to
-/// the other.
-fn changes<'a, N: Node<'a>>(before: &Fields<'a, N>, now: &Fields<'a, N>) -> Vec<(&'a str, Value)> {
-    let gone_or_changed = before
-        .iter()
-        .filter_map(|(key, old)| match field(now, key) {
-            None => Some((*key, gone(old))),
-            Some(new) if old == new => None,
-            Some(new) => Some((*key, change(key, old, new))),
-        });
-    let new = now
-        .iter()
-        .filter(|(key, _)| field(before, key).is_none())
-        .map(|(key, new)| (*key, marked(key, &new.source.to_value())));
-    gone_or_changed.chain(new).collect()
+/// Whether a field says the same on both sides.
+fn mean_the_same<'a, N: Node<'a>>(key: &str, (old, new): (Option<N>, Option<N>)) -> bool {
+    let normal = |value: Option<N>| Normal::of(key, value?, Purged::Dropped);
+    normal(old) == normal(new)
 }
 
-/// What leads from one value of a field to another that means something else.
-fn change<'a, N: Node<'a>>(key: &str, old: &Normal<'a, N>, new: &Normal<'a, N>) -> Value {
-    match (&old.form, &new.form) {
-        (Form::Object(old), Form::Object(new)) => changes(old, new)
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
-        (Form::Items(old), Form::Items(new)) if old.id_field == new.id_field => {
-            Value::Array(item_changes(old, new))
+/// A field's key, and its value on either side.
+type Pair<'a, N> = (&'a str, Option<N>, Option<N>);
+
+/// The fields of two objects side by side, in the order of the keys.
+fn pairs<'a, F: Fields<'a>>(before: F, now: F) -> impl Iterator<Item = Pair<'a, F::Node>> {
+    let mut olds = before.in_order().peekable();
+    let mut news = now.in_order().peekable();
+    iter::from_fn(move || {
+        let order = match (olds.peek(), news.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        let old = olds.next_if(|_| order.is_le());
+        let new = news.next_if(|_| order.is_ge());
+        let (key, _) = old.or(new)?;
+        Some((key, old.map(|(_, old)| old), new.map(|(_, new)| new)))
+    })
+}
+
+/// The fields in which two objects differ, each with what leads from the one to the other:
+/// what is gone or changed before what is new. What is spelled the same means the same, and
+/// that is nearly everything.
+fn changes<'a, N: Node<'a>>(pairs: impl Iterator<Item = Pair<'a, N>>) -> Parts<'a, N> {
+    let mut changes = Vec::new();
+    let mut added = Vec::new();
+    for (key, old, new) in pairs {
+        if let (Some(old), Some(new)) = (old, new)
+            && old.is_spelled_as(new)
+        {
+            continue;
         }
-        (
-            Form::Bool(_)
-            | Form::Number(_)
-            | Form::Text(_)
-            | Form::List(_)
-            | Form::Items(_)
-            | Form::Object(_),
-            _,
-        ) => marked(key, &new.source.to_value()),
+        match (telling(key, old), telling(key, new)) {
+            (Some(old), Some(new)) => {
+                changes.extend(change(key, old, new).map(|value| (key.into(), value)));
+            }
+            (Some(old), None) => changes.push((key.into(), gone(key, old))),
+            (None, Some(new)) => added.push((key.into(), marked(key, new))),
+            (None, None) => {}
+        }
     }
+    changes.append(&mut added);
+    changes
+}
+
+/// What leads from one value of a field to another, both of which say something; `None` where
+/// they mean the same.
+fn change<'a, N: Node<'a>>(key: &str, old: N, new: N) -> Option<Part<'a, N>> {
+    if let (View::Object(old), View::Object(new)) = (old.view(), new.view()) {
+        let changes = changes(pairs(old, new));
+        return (!changes.is_empty()).then_some(Part::Object(changes));
+    }
+    if let (Some(old), Some(new)) = (in_order_of_ids(key, old), in_order_of_ids(key, new))
+        && old.id_field == new.id_field
+    {
+        let changes = item_changes(&old, &new);
+        return (!changes.is_empty()).then_some(Part::Array(changes));
+    }
+    (!mean_the_same(key, (Some(old), Some(new)))).then(|| marked(key, new))
+}
+
+/// A value as an array with ids, if it is one, its items in the order of these.
+fn in_order_of_ids<'a, N: Node<'a>>(key: &str, value: N) -> Option<Keyed<'a, N::Fields>> {
+    let View::Array(items) = value.view() else {
+        return None;
+    };
+    let mut keyed = keyed(key, items, Purged::Dropped)?;
+    keyed.items.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Some(keyed)
 }
 
 /// Gone items as stubs, new ones whole, changed ones with their changed fields.
-fn item_changes<'a, N: Node<'a>>(before: &Items<'a, N>, now: &Items<'a, N>) -> Vec<Value> {
-    let find = |items: &Items<'a, N>, id: &Id<'a>| {
-        items.items.binary_search_by(|item| item.id.cmp(id)).ok()
+fn item_changes<'a, F: Fields<'a>>(
+    before: &Keyed<'a, F>,
+    now: &Keyed<'a, F>,
+) -> Vec<Part<'a, F::Node>> {
+    let find = |items: &[(Id<'a>, F)], id: &Id<'a>| {
+        let at = items.binary_search_by(|(other, _)| other.cmp(id)).ok()?;
+        items.get(at).map(|(_, item)| *item)
     };
     let mut out = Vec::new();
-    for old in &before.items {
-        match find(now, &old.id).and_then(|at| now.items.get(at)) {
-            None => out.push(stub(before.id_field, old)),
-            Some(new) if old.fields == new.fields => {}
-            Some(new) => {
-                let mut delta = Map::new();
-                if let Some(id) = new.source.get(now.id_field) {
-                    insert(&mut delta, now.id_field, id.to_value());
-                }
-                for (key, value) in changes(&old.fields, &new.fields) {
-                    insert(&mut delta, key, value);
-                }
-                mark(&mut delta);
-                out.push(Value::Object(delta));
-            }
+    for (id, old) in &before.items {
+        match find(&now.items, id) {
+            None => out.push(stub(before.id_field, *old)),
+            Some(new) => out.extend(item_change(now.id_field, *old, new)),
         }
     }
-    for new in &now.items {
-        if find(before, &new.id).is_none() {
-            out.push(marked_item(&new.source.to_map()));
+    for (id, new) in &now.items {
+        if find(&before.items, id).is_none() {
+            out.push(marked_item(*new));
         }
     }
     out
 }
 
+/// What leads from one state of an item to another; `None` where they mean the same.
+fn item_change<'a, F: Fields<'a>>(id_field: &'a str, old: F, new: F) -> Option<Part<'a, F::Node>> {
+    if old.are_spelled_as(new) {
+        return None;
+    }
+    let changes = changes(pairs(old, new));
+    if changes.is_empty() {
+        return None;
+    }
+    let mut delta = Vec::with_capacity(changes.len() + 2);
+    if let Some(id) = new.get(id_field) {
+        delta.push((id_field.into(), Part::Read(id)));
+    }
+    delta.extend(changes);
+    mark(&mut delta);
+    Some(Part::Object(delta))
+}
+
 /// What removes a value that was there.
-fn gone<'a, N: Node<'a>>(old: &Normal<'a, N>) -> Value {
-    match &old.form {
-        Form::Object(_) => Value::Object(purged()),
-        Form::Items(items) => Value::Array(
-            items
-                .items
-                .iter()
-                .map(|item| stub(items.id_field, item))
-                .collect(),
-        ),
-        Form::Bool(_) | Form::Number(_) | Form::Text(_) | Form::List(_) => Value::Null,
+fn gone<'a, N: Node<'a>>(key: &str, old: N) -> Part<'a, N> {
+    if let View::Object(_) = old.view() {
+        return Part::Own(Value::Object(purged()));
+    }
+    match in_order_of_ids(key, old) {
+        Some(Keyed { id_field, items }) => {
+            let stubs = items.into_iter().map(|(_, item)| stub(id_field, item));
+            Part::Array(stubs.collect())
+        }
+        None => Part::Own(Value::Null),
     }
 }
 
@@ -237,135 +283,139 @@ pub(crate) fn purged() -> Map<String, Value> {
     Map::from_iter([(PURGE.to_owned(), Value::Bool(true))])
 }
 
-fn stub<'a, N: Node<'a>>(id_field: &str, item: &Item<'a, N>) -> Value {
-    let id = item.source.get(id_field).map(Node::to_value);
-    let id = id.unwrap_or_default();
-    [
-        (id_field.to_owned(), id),
-        (PURGE.to_owned(), Value::Bool(true)),
-    ]
-    .into_iter()
-    .collect()
+fn stub<'a, F: Fields<'a>>(id_field: &'a str, item: F) -> Part<'a, F::Node> {
+    let id = item
+        .get(id_field)
+        .map_or(Part::Own(Value::Null), Part::Read);
+    Part::Object(vec![
+        (id_field.into(), id),
+        (PURGE.into(), Part::Own(Value::Bool(true))),
+    ])
 }
 
-/// Gives an item of a delta its `purge: false`.
-fn mark(item: &mut Map<String, Value>) {
-    if item.get(PURGE).is_none_or(Value::is_null) {
-        insert(item, PURGE, Value::Bool(false));
+/// Gives an item of a delta its `purge: false`, in the place of a null that it may have.
+fn mark<'a, N: Node<'a>>(item: &mut Parts<'a, N>) {
+    let unset = Part::Own(Value::Bool(false));
+    match item.iter_mut().find(|(key, _)| key == PURGE) {
+        Some((_, flag @ Part::Own(Value::Null))) => *flag = unset,
+        Some(_) => {}
+        None => item.push((PURGE.into(), unset)),
     }
 }
 
 /// A new value as a delta carries it: settled, every item that has an id with its
 /// `purge: false`.
-fn marked(name: &str, value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(marked_fields(fields)),
-        Value::Array(items) => match keyed(name, items.iter(), Purged::Dropped) {
-            Some(keyed) => Value::Array(
-                keyed
-                    .items
-                    .iter()
-                    .map(|(_, fields)| marked_item(fields))
-                    .collect(),
-            ),
-            None => settled(value).unwrap_or_default(),
+fn marked<'a, N: Node<'a>>(name: &str, value: N) -> Part<'a, N> {
+    match value.view() {
+        View::Object(fields) => Part::Object(marked_fields(fields)),
+        View::Array(items) => match keyed(name, items, Purged::Dropped) {
+            Some(keyed) => {
+                let items = keyed.items.into_iter();
+                Part::Array(items.map(|(_, fields)| marked_item(fields)).collect())
+            }
+            None => settled(value).unwrap_or(Part::Own(Value::Null)),
         },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) => Part::Read(value),
     }
 }
 
-fn marked_item(fields: &Map<String, Value>) -> Value {
+fn marked_item<'a, F: Fields<'a>>(fields: F) -> Part<'a, F::Node> {
     let mut item = marked_fields(fields);
     mark(&mut item);
-    Value::Object(item)
+    Part::Object(item)
 }
 
-fn marked_fields(fields: &Map<String, Value>) -> Map<String, Value> {
-    fields
-        .iter()
-        .filter(|(_, value)| !removes(value))
-        .map(|(key, value)| (key.clone(), marked(key, value)))
+fn marked_fields<'a, F: Fields<'a>>(fields: F) -> Parts<'a, F::Node> {
+    let kept = fields.each().filter(|(_, value)| !removes(*value));
+    kept.map(|(key, value)| (key.into(), marked(key, value)))
         .collect()
 }
 
 /// Whether a value, applied to a field, leaves nothing of it.
-fn removes(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(fields) => is_purge(fields),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
+fn removes<'a, N: Node<'a>>(value: N) -> bool {
+    match value.view() {
+        View::Null => true,
+        View::Object(fields) => is_purge(fields),
+        View::Bool(_) | View::Number(_) | View::Text(_) | View::Array(_) => false,
     }
 }
 
 /// A value as the receiver holds it: without nulls and without what carries
 /// `purge: true`. None where that is all of it.
-fn settled(value: &Value) -> Option<Value> {
+fn settled<'a, N: Node<'a>>(value: N) -> Option<Part<'a, N>> {
     if removes(value) {
         return None;
     }
-    Some(match value {
-        Value::Object(fields) => Value::Object(settled_fields(fields)),
-        Value::Array(items) => Value::Array(items.iter().filter_map(settled).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    Some(match value.view() {
+        View::Object(fields) => Part::Object(settled_fields(fields)),
+        View::Array(items) => Part::Array(items.filter_map(settled).collect()),
+        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) => Part::Read(value),
     })
 }
 
-fn settled_fields(fields: &Map<String, Value>) -> Map<String, Value> {
+fn settled_fields<'a, F: Fields<'a>>(fields: F) -> Parts<'a, F::Node> {
     fields
-        .iter()
-        .filter_map(|(key, value)| Some((key.clone(), settled(value)?)))
+        .each()
+        .filter_map(|(key, value)| Some((key.into(), settled(value)?)))
         .collect()
 }
 
 /// An object without the nulls in it; purges stay, since they are a message to
 /// the receiver.
-pub(crate) fn without_nulls(fields: &Map<String, Value>) -> Map<String, Value> {
-    fields
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| (key.clone(), value_without_nulls(value)))
+pub(crate) fn without_nulls<'a, F: Fields<'a>>(fields: F) -> Parts<'a, F::Node> {
+    let kept = fields.each().filter(|(_, value)| !is_null(*value));
+    kept.map(|(key, value)| (key.into(), value_without_nulls(value)))
         .collect()
 }
 
 /// As [`without_nulls`], for any value.
-pub(crate) fn value_without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => Value::Object(without_nulls(fields)),
-        Value::Array(items) => Value::Array(
-            items
-                .iter()
-                .filter(|item| !item.is_null())
-                .map(value_without_nulls)
-                .collect(),
-        ),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+pub(crate) fn value_without_nulls<'a, N: Node<'a>>(value: N) -> Part<'a, N> {
+    match value.view() {
+        View::Object(fields) => Part::Object(without_nulls(fields)),
+        View::Array(items) => {
+            let kept = items.filter(|item| !is_null(*item));
+            Part::Array(kept.map(value_without_nulls).collect())
+        }
+        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) => Part::Read(value),
     }
 }
 
+/// Whether a value is null.
+pub(crate) fn is_null<'a, N: Node<'a>>(value: N) -> bool {
+    matches!(value.view(), View::Null)
+}
+
 /// Merges objects field by field.
-fn merged(held: &Map<String, Value>, incoming: &Map<String, Value>) -> Map<String, Value> {
+fn merged<'a>(
+    held: &'a Map<String, Value>,
+    incoming: &'a Map<String, Value>,
+) -> Parts<'a, &'a Value> {
     let kept = held.iter().filter_map(|(key, old)| {
         let value = match incoming.get(key) {
             Some(new) => merged_field(key, Some(old), new),
             None => settled(old),
         };
-        Some((key.clone(), value?))
+        Some((key.into(), value?))
     });
     let added = incoming
         .iter()
         .filter(|(key, _)| !held.contains_key(*key))
-        .filter_map(|(key, new)| Some((key.clone(), merged_field(key, None, new)?)));
+        .filter_map(|(key, new)| Some((key.into(), merged_field(key, None, new)?)));
     kept.chain(added).collect()
 }
 
 /// One field after a record has been applied; None where it is removed.
-fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Value> {
+fn merged_field<'a>(
+    name: &str,
+    held: Option<&'a Value>,
+    incoming: &'a Value,
+) -> Option<Part<'a, &'a Value>> {
     if removes(incoming) {
         return None;
     }
     match (held, incoming) {
         (Some(Value::Object(held)), Value::Object(incoming)) if !is_purge(held) => {
-            Some(Value::Object(merged(held, incoming)))
+            Some(Part::Object(merged(held, incoming)))
         }
         (Some(Value::Array(held)), Value::Array(items)) => {
             let pair = keyed(name, held.iter(), Purged::Dropped).zip(keyed(
@@ -375,7 +425,7 @@ fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Va
             ));
             match pair {
                 Some((held, incoming)) if held.id_field == incoming.id_field => {
-                    Some(Value::Array(merged_items(&held, &incoming)))
+                    Some(Part::Array(merged_items(&held, &incoming)))
                 }
                 Some(_) | None => settled(incoming),
             }
@@ -385,25 +435,25 @@ fn merged_field(name: &str, held: Option<&Value>, incoming: &Value) -> Option<Va
 }
 
 /// Merges arrays by id.
-fn merged_items(
-    held: &Keyed<'_, &Map<String, Value>>,
-    incoming: &Keyed<'_, &Map<String, Value>>,
-) -> Vec<Value> {
+fn merged_items<'a>(
+    held: &Keyed<'a, &'a Map<String, Value>>,
+    incoming: &Keyed<'a, &'a Map<String, Value>>,
+) -> Vec<Part<'a, &'a Value>> {
     let news: HashMap<_, _> = incoming.items.iter().map(|(id, new)| (id, *new)).collect();
     let olds: HashSet<_> = held.items.iter().map(|(id, _)| id).collect();
     let kept = held
         .items
         .iter()
         .filter_map(|(id, old)| match news.get(id) {
-            None => Some(settled_fields(old)),
+            None => Some(settled_fields(*old)),
             Some(new) => (!is_purge(*new)).then(|| merged(old, new)),
         });
     let added = incoming
         .items
         .iter()
         .filter(|(id, new)| !is_purge(*new) && !olds.contains(id))
-        .map(|(_, new)| settled_fields(new));
-    kept.chain(added).map(Value::Object).collect()
+        .map(|(_, new)| settled_fields(*new));
+    kept.chain(added).map(Part::Object).collect()
 }
 
 #[cfg(test)]

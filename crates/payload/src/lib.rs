@@ -22,6 +22,7 @@ mod ids;
 pub mod meaning;
 mod name;
 mod node;
+mod part;
 pub mod record;
 pub mod report;
 pub mod rules;

@@ -91,8 +91,6 @@ pub(crate) struct Items<'a, N: Node<'a> = &'a Value> {
 pub(crate) struct Item<'a, N: Node<'a> = &'a Value> {
     /// Its id.
     pub(crate) id: Id<'a>,
-    /// The item as it stands in the record.
-    pub(crate) source: N::Fields,
     /// All its fields, the id among them.
     pub(crate) fields: Fields<'a, N>,
 }
@@ -146,10 +144,9 @@ impl<'a, N: Node<'a>> Normal<'a, N> {
                     let mut items: Vec<Item<'a, N>> = keyed
                         .items
                         .into_iter()
-                        .map(|(id, source)| Item {
+                        .map(|(id, item)| Item {
                             id,
-                            source,
-                            fields: fields::<N>(source, purged),
+                            fields: fields::<N>(item, purged),
                         })
                         .collect();
                     if items.is_empty() {
@@ -219,15 +216,6 @@ fn fields<'a, N: Node<'a>>(map: N::Fields, purged: Purged) -> Fields<'a, N> {
             .filter_map(|(key, value)| Some((key, Normal::of(key, value, purged)?))),
     );
     fields
-}
-
-/// Looks a field up.
-pub(crate) fn field<'f, 'a, N: Node<'a>>(
-    fields: &'f Fields<'a, N>,
-    key: &str,
-) -> Option<&'f Normal<'a, N>> {
-    let at = fields.binary_search_by_key(&key, |(key, _)| *key).ok()?;
-    fields.get(at).map(|(_, normal)| normal)
 }
 
 fn fields_to_value(fields: &Fields<'_>) -> Value {

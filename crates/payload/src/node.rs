@@ -18,6 +18,10 @@ pub(crate) trait Node<'a>: Copy {
 
     /// A copy of it.
     fn to_value(self) -> Value;
+
+    /// Whether another value has the same parts in the same order, spelled the same. As the
+    /// value of one field the two then mean the same; where it is false they still may.
+    fn is_spelled_as(self, other: Self) -> bool;
 }
 
 /// The kinds of value.
@@ -64,6 +68,9 @@ pub(crate) trait Fields<'a>: Copy {
     /// All of them, in the order of their keys.
     fn in_order(self) -> impl Iterator<Item = (&'a str, Self::Node)>;
 
+    /// As [`Node::is_spelled_as`], of the objects.
+    fn are_spelled_as(self, other: Self) -> bool;
+
     /// A copy of them.
     fn to_map(self) -> Map<String, Value> {
         self.each()
@@ -90,6 +97,24 @@ impl<'a> Node<'a> for &'a Value {
     fn to_value(self) -> Value {
         self.clone()
     }
+
+    fn is_spelled_as(self, other: &'a Value) -> bool {
+        match (self, other) {
+            (Value::Object(one), Value::Object(two)) => one.are_spelled_as(two),
+            (Value::Array(one), Value::Array(two)) => {
+                one.len() == two.len() && one.iter().zip(two).all(|(a, b)| a.is_spelled_as(b))
+            }
+            (
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_),
+                _,
+            ) => self == other,
+        }
+    }
 }
 
 impl<'a> Fields<'a> for &'a Map<String, Value> {
@@ -107,5 +132,11 @@ impl<'a> Fields<'a> for &'a Map<String, Value> {
         let mut fields: Vec<_> = self.each().collect();
         fields.sort_unstable_by_key(|(key, _)| *key);
         fields.into_iter()
+    }
+
+    fn are_spelled_as(self, other: &'a Map<String, Value>) -> bool {
+        let mut both = self.iter().zip(other);
+        self.len() == other.len()
+            && both.all(|((key, one), (other, two))| key == other && one.is_spelled_as(two))
     }
 }

@@ -251,10 +251,10 @@ impl Record {
         serde_json::from_str(&self.text).expect("a record's text is JSON")
     }
 
-    /// The delta that leads to this record from a previous payload, as [`diff`](crate::diff)
-    /// makes it; `None` where that payload is not a JSON object with this meaning, and where
+    /// The text of the delta that leads to this record from a previous payload, as
+    /// [`diff`](crate::diff) makes it; `None` where that payload is not a JSON object with this meaning, and where
     /// nothing need be sent.
-    pub fn delta_from(&self, previous: &str, meaning: &[u8; 32]) -> Option<Value> {
+    pub fn delta_from(&self, previous: &str, meaning: &[u8; 32]) -> Option<String> {
         diff_of_texts(previous, meaning, &self.text)
     }
 

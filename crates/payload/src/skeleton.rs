@@ -11,13 +11,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::short::{end, lengthen, renewed, write_key, write_name};
-use crate::delta::{purged, value_without_nulls, without_nulls};
+use crate::delta::{is_null, purged, value_without_nulls, without_nulls};
 use crate::ids::{Id, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::{Fields, Form, Normal, write_text};
-use crate::node;
+use crate::node::{self, View};
+use crate::part::{Part, Parts};
 
 /// The ids and field names of what the receiver acknowledged of one child.
 ///
@@ -131,7 +132,7 @@ impl Skeleton {
             Value::Object(fields) if !is_purge(fields) => {
                 let known = self.to_value();
                 let names = names_from(&known).unwrap_or_default();
-                Value::Object(complete_fields(&names, fields))
+                Part::Object(complete_fields(&names, fields)).into_value()
             }
             Value::Object(_)
             | Value::Null
@@ -170,13 +171,11 @@ impl Skeleton {
     }
 }
 
-/// A value made exact for a field that held something else before.
-pub(crate) fn exact<'a, N: node::Node<'a>>(
-    name: &str,
-    before: &Normal<'a, N>,
-    now: &Value,
-) -> Value {
-    complete_value(&Node::of(before), name, now)
+/// A value made exact for a field that said something before, or did not.
+pub(crate) fn exact<'a, N: node::Node<'a>>(name: &str, before: Option<N>, now: N) -> Part<'a, N> {
+    let before = before.and_then(|before| Normal::of(name, before, Purged::Dropped));
+    let known = before.as_ref().map(Node::of).unwrap_or_default();
+    complete_value(&known, name, now)
 }
 
 impl<'a> Node<'a> {
@@ -234,69 +233,63 @@ fn stub(id_field: &str, id: &Id<'_>) -> Value {
     .collect()
 }
 
-fn complete_fields(names: &Names<'_>, fields: &Map<String, Value>) -> Map<String, Value> {
-    let mut out = Map::with_capacity(fields.len());
-    for (key, value) in fields {
-        match names.get(key.as_str()) {
-            Some(node) if says_nothing(value) && !has_stubs(value) => {
-                out.insert(key.clone(), node.gone());
-            }
-            Some(node) => {
-                out.insert(key.clone(), complete_value(node, key, value));
-            }
-            None if value.is_null() => {}
-            None => {
-                out.insert(key.clone(), value_without_nulls(value));
-            }
-        }
+fn complete_fields<'a, F: node::Fields<'a>>(names: &Names<'_>, fields: F) -> Parts<'a, F::Node> {
+    let mut out = Vec::with_capacity(names.len());
+    for (key, value) in fields.each() {
+        let now = match names.get(key) {
+            Some(node) if says_nothing(value) && !has_stubs(value) => Part::Own(node.gone()),
+            Some(node) => complete_value(node, key, value),
+            None if is_null(value) => continue,
+            None => value_without_nulls(value),
+        };
+        out.push((key.into(), now));
     }
     for (key, node) in names {
-        if !fields.contains_key(&**key) {
-            out.insert(key.clone().into_owned(), node.gone());
+        if fields.get(key).is_none() {
+            let key = key.clone().into_owned();
+            out.push((key.into(), Part::Own(node.gone())));
         }
     }
     out
 }
 
 /// Whether a value is an array with stubs of the record's own.
-fn has_stubs(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items
-            .iter()
-            .any(|item| item.as_object().is_some_and(is_purge)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            false
+fn has_stubs<'a, N: node::Node<'a>>(value: N) -> bool {
+    match value.view() {
+        View::Array(mut items) => {
+            items.any(|item| matches!(item.view(), View::Object(fields) if is_purge(fields)))
         }
+        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) | View::Object(_) => false,
     }
 }
 
-fn complete_value(node: &Node<'_>, name: &str, value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => match &node.object {
-            Some(names) => Value::Object(complete_fields(names, fields)),
+fn complete_value<'a, N: node::Node<'a>>(node: &Node<'_>, name: &str, value: N) -> Part<'a, N> {
+    match value.view() {
+        View::Object(fields) => match &node.object {
+            Some(names) => Part::Object(complete_fields(names, fields)),
             None => value_without_nulls(value),
         },
-        Value::Array(items) => {
-            let now = keyed(name, items.iter(), Purged::Kept);
+        View::Array(items) => {
+            let now = keyed(name, items, Purged::Kept);
             match now.and_then(|now| Some((node.items.get(now.id_field)?, now))) {
                 Some((before, now)) => {
                     let kept = now.items.iter().map(|(id, fields)| {
-                        Value::Object(match before.get(id) {
-                            Some(names) if !is_purge(*fields) => complete_fields(names, fields),
-                            Some(_) | None => without_nulls(fields),
+                        Part::Object(match before.get(id) {
+                            Some(names) if !is_purge(*fields) => complete_fields(names, *fields),
+                            Some(_) | None => without_nulls(*fields),
                         })
                     });
                     let ids: HashSet<_> = now.items.iter().map(|(id, _)| id).collect();
                     let gone = before
                         .keys()
                         .filter(|id| !ids.contains(id))
-                        .map(|id| stub(now.id_field, id));
-                    Value::Array(kept.chain(gone).collect())
+                        .map(|id| Part::Own(stub(now.id_field, id)));
+                    Part::Array(kept.chain(gone).collect())
                 }
                 None => value_without_nulls(value),
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        View::Null | View::Bool(_) | View::Number(_) | View::Text(_) => Part::Read(value),
     }
 }
 

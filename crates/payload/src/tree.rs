@@ -35,10 +35,11 @@ struct Entry<'t> {
 }
 
 /// A key: the number of a known name, or [`COUNT`] and a place among the others.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Key(u32);
 
 /// The kinds of value.
+#[derive(PartialEq)]
 enum Held<'t> {
     Null,
     Bool(bool),
@@ -162,6 +163,13 @@ impl<'d> Tree<'d> {
     pub(crate) fn is_verbatim(self) -> bool {
         matches!(self.entry.held, Held::Text(_))
     }
+
+    fn parts(self) -> Siblings<'d> {
+        Siblings {
+            document: self.document,
+            rest: self.parts,
+        }
+    }
 }
 
 impl<'d> Node<'d> for Tree<'d> {
@@ -169,10 +177,7 @@ impl<'d> Node<'d> for Tree<'d> {
     type Items = Siblings<'d>;
 
     fn view(self) -> View<'d, Tree<'d>> {
-        let parts = Siblings {
-            document: self.document,
-            rest: self.parts,
-        };
+        let parts = self.parts();
         match &self.entry.held {
             Held::Null => View::Null,
             Held::Bool(value) => View::Bool(*value),
@@ -198,6 +203,10 @@ impl<'d> Node<'d> for Tree<'d> {
             View::Object(fields) => Value::Object(fields.to_map()),
         }
     }
+
+    fn is_spelled_as(self, other: Tree<'d>) -> bool {
+        self.entry.held == other.entry.held && self.parts().are_spelled_as(other.parts())
+    }
 }
 
 /// Values that stand side by side: an array's items, or the values of an object's fields.
@@ -205,6 +214,25 @@ impl<'d> Node<'d> for Tree<'d> {
 pub(crate) struct Siblings<'d> {
     document: &'d Document<'d>,
     rest: &'d [Entry<'d>],
+}
+
+impl Siblings<'_> {
+    /// Whether others are the same, with all their parts.
+    fn are_spelled_as(self, other: Siblings<'_>) -> bool {
+        let has_key = |one: Key, two: Key| {
+            if one.known().is_some() || two.known().is_some() {
+                return one == two;
+            }
+            // What has no key is beside what has none, as the kinds of what it is in are one.
+            self.document.text_of(one) == other.document.text_of(two)
+        };
+        self.rest.len() == other.rest.len()
+            && self.rest.iter().zip(other.rest).all(|(one, two)| {
+                one.held == two.held
+                    && one.overridden == two.overridden
+                    && has_key(one.key, two.key)
+            })
+    }
 }
 
 impl<'d> Iterator for Siblings<'d> {
@@ -313,6 +341,10 @@ impl<'d> Fields<'d> for Object<'d> {
 
     fn get(self, key: &str) -> Option<Tree<'d>> {
         let known = Known::of(key);
+        // Asked of every object, and hardly any document has one.
+        if known == Some(Known::PURGE) && !self.fields.document.has_purge {
+            return None;
+        }
         self.counting()
             .find(|field| field.name() == known && (known.is_some() || field.key() == key))
     }
@@ -323,6 +355,10 @@ impl<'d> Fields<'d> for Object<'d> {
 
     fn in_order(self) -> impl Iterator<Item = (&'d str, Tree<'d>)> {
         self.ordered().map(|field| (field.key(), field))
+    }
+
+    fn are_spelled_as(self, other: Object<'d>) -> bool {
+        self.fields.are_spelled_as(other.fields)
     }
 }
 

@@ -3,6 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::meaning;
 
+mod definition;
+
 /// The delta, checked against the law on the way.
 fn delta(previous: &Value, current: &Value) -> Option<Value> {
     let delta = diff(Some(previous), current);
