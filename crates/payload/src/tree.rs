@@ -217,7 +217,8 @@ pub(crate) struct Siblings<'d> {
 }
 
 impl Siblings<'_> {
-    /// Whether others are the same, with all their parts.
+    /// Whether others are the same, with all their parts. Which of them count is told by the
+    /// keys.
     fn are_spelled_as(self, other: Siblings<'_>) -> bool {
         let has_key = |one: Key, two: Key| {
             if one.known().is_some() || two.known().is_some() {
@@ -227,11 +228,11 @@ impl Siblings<'_> {
             self.document.text_of(one) == other.document.text_of(two)
         };
         self.rest.len() == other.rest.len()
-            && self.rest.iter().zip(other.rest).all(|(one, two)| {
-                one.held == two.held
-                    && one.overridden == two.overridden
-                    && has_key(one.key, two.key)
-            })
+            && self
+                .rest
+                .iter()
+                .zip(other.rest)
+                .all(|(one, two)| one.held == two.held && has_key(one.key, two.key))
     }
 }
 

@@ -240,6 +240,15 @@ pub fn mutated(value: &Value, seed: u64) -> Value {
     mutation.mutated(value, rarity)
 }
 
+/// Gives an item's id another name.
+fn renamed_id(item: &mut Value) {
+    if let Some(fields) = item.as_object_mut()
+        && let Some(id) = fields.shift_remove("visit_id")
+    {
+        fields.insert("a_id".to_owned(), id);
+    }
+}
+
 struct Respelling(ChaCha8Rng);
 
 impl Respelling {
@@ -336,13 +345,17 @@ impl Respelling {
         let Some(at) = (0..fields.len()).choose(&mut self.0) else {
             return;
         };
-        match self.0.random_range(0..7) {
+        let name = *["end_date", "start_date", "a", "b"]
+            .choose(&mut self.0)
+            .unwrap();
+        match self.0.random_range(0..8) {
             0 => drop(fields.remove(at)),
             1 => fields[at].1 = nothing,
             2 => fields.push(("a_id".to_owned(), nothing)),
             3 => fields.push(("b_id".to_owned(), json!(at))),
             4 => fields[at].1 = other.unwrap_or_default(),
             5 => fields.shuffle(&mut self.0),
+            6 if fields.iter().all(|(key, _)| key != name) => fields[at].0 = name.to_owned(),
             _ => {
                 let flag = flags.choose(&mut self.0).unwrap().clone();
                 fields.insert(at, ("purge".to_owned(), flag));
@@ -354,10 +367,11 @@ impl Respelling {
         let nothing = self.nothing();
         let other = items.choose(&mut self.0).cloned();
         let at = self.0.random_range(0..=items.len());
-        match self.0.random_range(0..4) {
+        match self.0.random_range(0..5) {
             0 if at < items.len() => drop(items.remove(at)),
             1 => items.insert(at, nothing),
             2 => items.insert(at, other.unwrap_or_default()),
+            3 => items.iter_mut().for_each(renamed_id),
             _ => items.shuffle(&mut self.0),
         }
     }
