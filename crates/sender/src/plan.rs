@@ -228,7 +228,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                         Some(delta) => (
                             Form {
                                 kind: FormKind::Delta,
-                                text: delta.to_string(),
+                                text: delta,
                                 sha256: None,
                                 beside: None,
                             },
