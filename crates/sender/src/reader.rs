@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use csc_message::Message;
 use csc_staging::{PageLimits, PageRequest, RowKey, StagedRow, Superseded};
@@ -24,6 +25,9 @@ const PAGE: PageLimits = PageLimits {
 /// The rows of the first page: the first batch need not wait for a whole one. Each of the
 /// next ones has twice as many, so that no batch after it has to wait for long either.
 const FIRST_PAGE: u32 = 100;
+
+/// How long batches wait for another one that could be posted beside them.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What one step of the run works on.
 #[derive(Default)]
@@ -106,6 +110,13 @@ impl Batches {
             ended.map_err(|_| broken_off())?;
         }
         Ok(None)
+    }
+
+    /// The next one, if it is made in a moment: to be posted beside others, which take longer
+    /// than that.
+    pub(crate) async fn soon(&mut self) -> Result<Option<Batch>, Message> {
+        let next = tokio::time::timeout(MOMENT, self.next()).await;
+        next.unwrap_or(Ok(None))
     }
 
     /// The next one, if it is made already.
@@ -317,8 +328,6 @@ fn make_batches(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use csc_staging::connection::parse;
     use csc_staging::{NewRow, connect_creating};
 

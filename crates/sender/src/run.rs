@@ -325,7 +325,7 @@ impl Run {
             }
             let mut together = vec![batch.records];
             while together.len() < self.options.concurrency
-                && let Some(batch) = batches.ready()?
+                && let Some(batch) = batches.soon().await?
             {
                 delivery.refuse_unfit(batch.unfit).await?;
                 delivery.record_unchanged(batch.unchanged).await?;
