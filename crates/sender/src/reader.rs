@@ -1,6 +1,7 @@
 //! Rows become batches while the batch before is under way.
 
 use std::collections::HashSet;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use jiff::civil::DateTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::plan::{Plan, Prepared};
+use crate::plan::{Payloads, Plan, Prepared};
 use crate::prepare::{OpenedRows, Pass, Ready, Unfit, open, plan};
 use crate::{Run, RunOptions};
 
@@ -158,8 +159,8 @@ impl Purging {
 }
 
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
-/// At most as many wait as are posted at the same time, one is being made, the records of
-/// two more are read, and two pages are held.
+/// At most as many wait as are posted at the same time, one is being made, and two pages
+/// are held; with deltas the records of two more are read.
 pub(crate) fn start(
     run: Run,
     pass: Pass,
@@ -179,7 +180,6 @@ pub(crate) fn start_behind(
 ) -> Batches {
     let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
-    let (opened_out, opened) = mpsc::channel(1);
     let (reader, opener) = (run.clone(), run.clone());
     let reading = tokio::spawn(async move {
         if let Err(error) = read(&reader, pass, limit, &superseded, &pages_out).await {
@@ -187,17 +187,25 @@ pub(crate) fn start_behind(
             let _ = pages_out.send(Err(error)).await;
         }
     });
+    let mut tasks = vec![reading];
+    let mut opened: Box<dyn Iterator<Item = OpenedBatch> + Send> =
+        Box::new(opened_of(opener, pass, pages));
     // Threads of their own: tasks that wake each other share one, however much they compute.
-    let opening = spawn_blocking(move || open_pages(&opener, pass, pages, &opened_out));
-    let making = spawn_blocking(move || {
+    if run.options.payloads == Payloads::Deltas {
+        // To plan takes as long as to read then.
+        let (opened_out, mut opened_in) = mpsc::channel(1);
+        tasks.push(spawn_blocking(move || {
+            // Nobody listens any more when the run has ended.
+            opened.all(|rows| opened_out.blocking_send(rows).is_ok());
+        }));
+        opened = Box::new(iter::from_fn(move || opened_in.blocking_recv()));
+    }
+    tasks.push(spawn_blocking(move || {
         if let Err(error) = make_batches(&run, pass, purging, opened, &sender) {
             let _ = sender.blocking_send(Err(error));
         }
-    });
-    Batches {
-        channel,
-        tasks: vec![reading, opening, making],
-    }
+    }));
+    Batches { channel, tasks }
 }
 
 type Page = Result<Vec<StagedRow>, Message>;
@@ -242,42 +250,35 @@ async fn read(
 
 type OpenedBatch = Result<OpenedRows, Message>;
 
-/// Reads the records of the rows, a batch's at a time, while those before are planned: with
-/// deltas the one takes as long as the other.
-fn open_pages(
-    run: &Run,
+/// The rows of the pages with their records read, a batch's at a time.
+fn opened_of(
+    run: Run,
     pass: Pass,
     mut pages: mpsc::Receiver<Page>,
-    opened: &mpsc::Sender<OpenedBatch>,
-) {
-    while let Some(page) = pages.blocking_recv() {
-        let mut page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                let _ = opened.blocking_send(Err(error));
-                return;
-            }
-        };
-        while !page.is_empty() {
-            let rest = page.split_off(run.options.batch_size.min(page.len()));
-            let chunk = std::mem::replace(&mut page, rest);
-            let rows = open(chunk, pass, &run.options);
-            if opened.blocking_send(Ok(rows)).is_err() {
-                return;
+) -> impl Iterator<Item = OpenedBatch> + Send {
+    let mut page = Vec::new();
+    iter::from_fn(move || {
+        while page.is_empty() {
+            match pages.blocking_recv()? {
+                Ok(next) => page = next,
+                Err(error) => return Some(Err(error)),
             }
         }
-    }
+        let rest = page.split_off(run.options.batch_size.min(page.len()));
+        let chunk = std::mem::replace(&mut page, rest);
+        Some(Ok(open(chunk, pass, &run.options)))
+    })
 }
 
 fn make_batches(
     run: &Run,
     pass: Pass,
     mut purging: Option<Purging>,
-    mut opened: mpsc::Receiver<OpenedBatch>,
+    opened: impl Iterator<Item = OpenedBatch>,
     sender: &Sender,
 ) -> Result<(), Message> {
     let mut batch = Batch::default();
-    while let Some(rows) = opened.blocking_recv() {
+    for rows in opened {
         let rows = rows?;
         if let Some(purges) = purging.take_if(|purges| purges.concerns(&rows))
             && purges.done.blocking_recv().is_err()
@@ -391,11 +392,10 @@ mod tests {
         let (pages_out, pages) = mpsc::channel(1);
         let (sender, mut batches) = mpsc::channel(1);
         pages_out.send(Ok(page)).await.unwrap();
-        let (opened_out, opened) = mpsc::channel(1);
-        let opener = run.clone();
-        spawn_blocking(move || open_pages(&opener, Pass::Records, pages, &opened_out));
-        let making =
-            spawn_blocking(move || make_batches(&run, Pass::Records, None, opened, &sender));
+        let making = spawn_blocking(move || {
+            let opened = opened_of(run.clone(), Pass::Records, pages);
+            make_batches(&run, Pass::Records, None, opened, &sender)
+        });
         let first = tokio::time::timeout(Duration::from_secs(10), batches.recv()).await;
         let first = first.expect("the next page is not there yet");
         assert_eq!(first.unwrap().unwrap().records.len(), 3);
