@@ -1,12 +1,12 @@
 //! A night's changes in a table of fake children.
 
+use csc_digest::sha256;
 use csc_payload::{Fakes, Record, meaning_hash};
 use csc_staging::{
     Halt, PageLimits, PageRequest, Restaged, RowKey, Selection, StagedRow, StagingStore,
 };
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest as _, Sha256};
 
 use crate::{Step, Watch, go_on, row_of};
 
@@ -165,14 +165,11 @@ struct Drawing {
 
 impl Drawing {
     fn new(seed: u64, day: u64, children: u64) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"night");
-        hash.update(seed.to_le_bytes());
-        hash.update(day.to_le_bytes());
+        let night = [b"night", &seed.to_le_bytes()[..], &day.to_le_bytes()].concat();
         let share = |one_in: u64| (children / one_in).max(1);
         let updates = share(ONE_CHANGED_IN).min(children);
         Drawing {
-            rng: ChaCha8Rng::from_seed(hash.finalize().into()),
+            rng: ChaCha8Rng::from_seed(sha256(night)),
             left: children,
             updates,
             goings: share(ONE_GONE_IN).min(children - updates),

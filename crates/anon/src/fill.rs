@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use csc_digest::sha256;
 use csc_payload::finding::RuleId;
 use csc_payload::{Fakes, meaning_hash};
 use csc_staging::{Earlier, Filled, Halt, NewRow, RowSource, StagingStore};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::{Step, Watch, go_on, row_of};
 
@@ -97,7 +97,7 @@ impl Making<'_> {
                 hash: match serde_json::from_str::<Value>(&payload) {
                     Ok(payload) => meaning_hash(&payload),
                     // What is no JSON has no meaning; its text is hashed.
-                    Err(_) => Sha256::digest(&payload).into(),
+                    Err(_) => sha256(&payload),
                 },
                 payload,
             };

@@ -5,7 +5,7 @@
 //! [`crate::meaning()`] and [`Skeleton::of`] are the same by definition, and tests hold the
 //! walk to them.
 
-use sha2::{Digest, Sha256};
+use csc_digest::sha256;
 
 use crate::ids::{Keyed, Purged, is_purge, keyed};
 use crate::meaning::{canonical_number, write_text};
@@ -35,7 +35,7 @@ impl Essence {
             texts.skeleton
         };
         Essence {
-            meaning: Sha256::digest(texts.meaning).into(),
+            meaning: sha256(texts.meaning),
             skeleton: Skeleton::written(&skeleton),
             is_plain: document.is_plain(),
         }
@@ -44,7 +44,7 @@ impl Essence {
 
 /// The hash of what a payload means.
 pub(crate) fn hash(document: &Document<'_>) -> [u8; 32] {
-    Sha256::digest(Texts::of(document, Purged::Kept).meaning).into()
+    sha256(Texts::of(document, Purged::Kept).meaning)
 }
 
 /// The two texts, as far as they are written.

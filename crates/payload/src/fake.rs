@@ -9,13 +9,13 @@ mod episode;
 mod fault;
 pub(crate) mod names;
 
+use csc_digest::sha256;
 use jiff::civil::Date;
 use jiff::{Span, ToSpan as _, Unit};
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
 use names::{FIRST_NAMES, SURNAMES};
 
@@ -89,10 +89,8 @@ impl Fakes {
 
     /// A random source of its own for each purpose.
     fn rng(&self, purpose: &str) -> ChaCha8Rng {
-        let mut hash = Sha256::new();
-        hash.update(self.seed.to_le_bytes());
-        hash.update(purpose.as_bytes());
-        ChaCha8Rng::from_seed(hash.finalize().into())
+        let source = [&self.seed.to_le_bytes(), purpose.as_bytes()].concat();
+        ChaCha8Rng::from_seed(sha256(source))
     }
 }
 

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use csc_digest::sha256;
 use serde_json::{Map, Number, Value};
-use sha2::{Digest, Sha256};
 
 use crate::essence;
 use crate::ids::{Id, PURGE, Purged, is_purge, keyed};
@@ -41,7 +41,7 @@ pub fn meaning_hash(payload: &Value) -> [u8; 32] {
     match Document::read(&payload.to_string()) {
         Some(document) => essence::hash(&document),
         // Nested deeper than any text that is read, or with a key of serde_json's own.
-        None => Sha256::digest(meaning(payload).to_string()).into(),
+        None => sha256(meaning(payload).to_string()),
     }
 }
 
@@ -462,7 +462,7 @@ mod tests {
             "[[1,[2.50]]]",
         ] {
             let value = parsed(text);
-            let expected: [u8; 32] = Sha256::digest(meaning(&value).to_string().as_bytes()).into();
+            let expected = sha256(meaning(&value).to_string());
             assert_eq!(meaning_hash(&value), expected, "{text}");
         }
         // What others would compute: of {"a":1}.

@@ -4,11 +4,11 @@
 //!
 //! The view `departure` shows them record by record, to whoever looks into the file.
 
+use csc_digest::sha256;
 use csc_staging::RowKey;
 use data_encoding::HEXLOWER;
 use jiff::civil::DateTime;
 use rusqlite::{Connection, OptionalExtension, Transaction};
-use sha2::{Digest, Sha256};
 
 use crate::plan::FormKind;
 
@@ -159,16 +159,14 @@ pub(crate) fn write(
     let departed: Vec<_> = leaving
         .iter()
         .map(|record| {
-            let sha256 = record
-                .sha256
-                .unwrap_or_else(|| Sha256::digest(record.text.as_bytes()).into());
-            let is_the_rows = record.key.is_some_and(|key| *key.digest() == sha256);
+            let hash = record.sha256.unwrap_or_else(|| sha256(record.text));
+            let is_the_rows = record.key.is_some_and(|key| *key.digest() == hash);
             (
                 record.key.map(RowKey::id),
                 record.key.and_then(RowKey::row_state),
                 record.key.map(|key| HEXLOWER.encode(key.digest())),
                 kind_word(record.kind),
-                (!is_the_rows).then(|| HEXLOWER.encode(&sha256)),
+                (!is_the_rows).then(|| HEXLOWER.encode(&hash)),
                 u8::from(record.again),
             )
         })

@@ -1,7 +1,7 @@
 //! One row of the staging table: what is read of it, and what may be written to it.
 
+use csc_digest::sha256;
 use jiff::civil::DateTime;
-use sha2::{Digest, Sha256};
 
 /// What the table says of a row's submission. Read in any case, written in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ impl RowKey {
         RowKey {
             id,
             row_state,
-            digest: Sha256::digest(payload).into(),
+            digest: sha256(payload),
             of_text: true,
             version,
         }

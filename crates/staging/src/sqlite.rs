@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use csc_digest::sha256;
 use csc_message::{Message, Probe};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
-use sha2::{Digest, Sha256};
 
 use crate::connection::SqlitePath;
 use crate::ddl::{Dialect, create_sql, quoted};
@@ -755,7 +755,7 @@ fn open_connection(path: &SqlitePath, create: bool) -> Result<Connection, StoreE
             "csc_sha256",
             1,
             FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
-            |context| Ok(Sha256::digest(bytes_of(context.get_raw(0))).to_vec()),
+            |context| Ok(sha256(bytes_of(context.get_raw(0))).to_vec()),
         )?;
         // The first statement finds out whether the file is a database at all.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

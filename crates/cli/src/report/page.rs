@@ -3,10 +3,10 @@
 //! browser load nothing and run nothing.
 
 use base64::Engine;
+use csc_digest::sha256;
 use csc_payload::finding::RuleId;
 use csc_sender_run::{Failure, Mode, Refusal, RunBrief, RunCounts};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
 
 use super::charts::{Bar, Chart};
 use super::words::{counted, day, minute, moment, number, size, time};
@@ -66,7 +66,7 @@ pub fn html(report: &Report) -> String {
 
 /// Nothing may be loaded, run or sent; the one style sheet is known by its hash.
 fn policy() -> String {
-    let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE));
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha256(STYLE));
     format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
 }
 

@@ -1,7 +1,7 @@
 //! What this server's HASHBYTES gives, found out once by a text whose hash is known.
 
+use csc_digest::sha256;
 use csc_message::Message;
-use sha2::{Digest, Sha256};
 
 use super::messages::database_place;
 use super::session::{Session, Statement};
@@ -39,9 +39,9 @@ impl HashedAs {
     fn of(hash: &[u8]) -> Option<HashedAs> {
         let text = Self::known_text();
         let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        if hash == Sha256::digest(utf16).as_slice() {
+        if hash == sha256(utf16) {
             Some(HashedAs::Utf16)
-        } else if hash == Sha256::digest(text).as_slice() {
+        } else if hash == sha256(text) {
             Some(HashedAs::Utf8)
         } else {
             None
@@ -102,16 +102,15 @@ mod tests {
         let text = HashedAs::known_text();
         let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert!(utf16.len() > 8000);
-        let digest = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
         for (bytes, expected) in [
             (utf16.as_slice(), Some(HashedAs::Utf16)),
             (text.as_bytes(), Some(HashedAs::Utf8)),
             (&utf16[..8000], None),
         ] {
-            let hashed_as = HashedAs::of(&digest(bytes));
+            let hashed_as = HashedAs::of(&sha256(bytes));
             assert_eq!(hashed_as, expected);
             if let Some(hashed_as) = hashed_as {
-                assert_eq!(hashed_as.key(1, None, &utf16).digest, digest(bytes));
+                assert_eq!(hashed_as.key(1, None, &utf16).digest, sha256(bytes));
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use csc_digest::sha256;
 use csc_message::Message;
-use sha2::{Digest, Sha256};
 
 use super::session::{Session, Statement};
 use super::values::Value;
@@ -26,7 +26,7 @@ struct Held {
 /// server shows its first 32 characters to those who look for the holder, and compares
 /// it byte for byte whatever the collation.
 pub(super) fn lock_name(schema: &str, table: &str) -> String {
-    let digest = Sha256::digest(format!("{schema}.{table}"));
+    let digest = sha256(format!("{schema}.{table}"));
     let hex: String = digest.iter().take(10).map(|b| format!("{b:02x}")).collect();
     format!("csc_sender {hex}")
 }
