@@ -13,15 +13,15 @@ mod walk;
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use fault::{JsonKind, Missing, NotJson, RecordFault};
 use rebuild::rebuild;
 use walk::{LA_CHILD_ID, MIS_CHILD_ID, Met, Scan, scan_text};
 
-use crate::delta::diff_of_texts;
+use crate::delta::{diff_of_texts, purge};
 use crate::essence::Essence;
-use crate::ids::is_purge;
+use crate::ids::{PURGE, is_purge};
 use crate::node::{Fields as _, Node, View};
 use crate::shape;
 use crate::tree::Document;
@@ -249,6 +249,19 @@ impl Record {
         // same limit of depth, and has refused the only keys that a `Value`
         // treats otherwise than the walk does.
         serde_json::from_str(&self.text).expect("a record's text is JSON")
+    }
+
+    /// The record that deletes the child at the receiver: [`purge`](crate::purge) of this one.
+    pub fn purge(&self) -> Value {
+        match &self.mis_child_id {
+            Some(mis_child_id) => json!({
+                LA_CHILD_ID: self.la_child_id,
+                MIS_CHILD_ID: mis_child_id,
+                PURGE: true,
+            }),
+            // It may have one that is no text.
+            None => purge(&self.value()),
+        }
     }
 
     /// The text of the delta that leads to this record from a previous payload, as

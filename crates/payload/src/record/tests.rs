@@ -121,6 +121,21 @@ fn the_record_knows_whose_it_is() {
 }
 
 #[test]
+fn a_records_purge_is_that_of_its_value() {
+    for text in [
+        r#"{"x":[1,2],"la_child_id":"é\u0031","mis_child_id":"M"}"#,
+        r#"{"mis_child_id":" ","la_child_id":"1","purge":true}"#,
+        r#"{"la_child_id":"1","mis_child_id":5.0}"#,
+        r#"{"la_child_id":"1","mis_child_id":null}"#,
+        r#"{"la_child_id":"1"}"#,
+    ] {
+        let record = Record::parse(text).unwrap();
+        let expected = crate::purge(&record.value());
+        assert_eq!(record.purge().to_string(), expected.to_string());
+    }
+}
+
+#[test]
 fn what_is_no_record_is_named_without_quoting_it() {
     use JsonKind::*;
     for (text, expected) in [
