@@ -15,6 +15,7 @@ mod pacing;
 mod plan;
 mod posting;
 mod prepare;
+mod purges;
 mod reader;
 mod recorder;
 mod recording;

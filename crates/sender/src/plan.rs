@@ -6,7 +6,7 @@
 //! stubs and nulls for what was acknowledged before and is gone now (the reference's
 //! `payload.md`, "Full records, and what is no longer in them").
 
-use csc_payload::{Essence, Record, Skeleton, meaning_hash, purge};
+use csc_payload::{Essence, Record, Skeleton, meaning_hash};
 use csc_staging::RowKey;
 use jiff::civil::DateTime;
 use serde_json::Value;
@@ -272,7 +272,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         in_doubt: held.and_then(|held| held.in_doubt.clone()),
         purge_first: for_purge
             .filter(|_| may_leave_remains)
-            .map(|record| purge(&record.value()).to_string()),
+            .map(|record| record.purge().to_string()),
         may_leave_remains,
     }))
 }
@@ -316,7 +316,7 @@ pub(crate) fn plan_deletion(
     if !holds {
         return Plan::NothingHeld { key };
     }
-    let record = purge(&child.value());
+    let record = child.purge();
     let text = record.to_string();
     Plan::Post(Box::new(Prepared {
         key,

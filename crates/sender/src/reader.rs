@@ -57,6 +57,11 @@ impl Batch {
         self.records.push(record);
     }
 
+    /// Drops the other records.
+    pub(crate) fn keep_only(&mut self, wanted: impl Fn(&Prepared) -> bool) {
+        self.records.retain(wanted);
+    }
+
     /// Whether no record can be added: it need not wait for one that cannot.
     fn is_full(&self, options: &RunOptions) -> bool {
         self.records.len() >= options.batch_size

@@ -15,8 +15,9 @@ use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
 use crate::posting::no_way_through;
 use crate::prepare::Pass;
+use crate::purges::{FewPurges, Purges};
 use crate::reader::{Batch, Batches, Purging};
-use crate::report::{Event, Preview, RowList, RunReport, Watch};
+use crate::report::{Event, Preview, RunReport, Watch};
 use crate::together::Lane;
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
 
@@ -40,33 +41,6 @@ struct Eligible {
     superseded: Arc<Superseded>,
     /// The purges themselves, as long as they are few.
     kept: Option<Vec<Batch>>,
-}
-
-/// What there is to purge.
-struct Purges {
-    count: u64,
-    /// The deleted rows of whose children nothing is held.
-    nothing_held: RowList,
-    /// The purges, where they are few enough to be kept: they are not read twice then.
-    kept: Option<Vec<Batch>>,
-}
-
-/// The most purges that are kept: a few hundred bytes each.
-const KEPT_PURGES: u64 = 1000;
-
-/// A failed load marks everyone deleted. A run that would purge more than this share of
-/// the children held, in percent, and more than this number, stops before it begins.
-const PURGE_CEILING_PERCENT: u64 = 2;
-const PURGE_CEILING: u64 = 10;
-
-impl Purges {
-    fn none() -> Purges {
-        Purges {
-            count: 0,
-            nothing_held: RowList::default(),
-            kept: None,
-        }
-    }
 }
 
 impl Run {
@@ -207,6 +181,12 @@ impl Run {
             return Ok(None);
         }
         self.expect_to_record();
+        // Deleted rows first: what supersedes them, and an older row of a child that was deleted
+        // just now, is seen by the look at all rows after that.
+        let few = match present.deletions {
+            true => self.find_few_purges().await?,
+            false => Some(FewPurges::default()),
+        };
         let (superseded, counted) = match present.records_counted {
             None if present.records => self
                 .store
@@ -218,22 +198,16 @@ impl Run {
                 counted,
             ),
         };
-        let mut superseded = Arc::new(superseded);
+        let superseded = Arc::new(superseded);
         let Purges {
             count: purges,
             nothing_held,
             kept,
-        } = if present.deletions {
-            self.find_purges(&superseded).await?
-        } else {
-            Purges::none()
+        } = match few {
+            Some(few) => few.newest(&superseded),
+            None => self.count_purges(&superseded).await?,
         };
         delivery.report.nothing_held = nothing_held;
-        if kept.is_some() && present.records {
-            // A child that was deleted since has its purge among them: an older row of its
-            // is not to follow.
-            superseded = self.superseded().await?;
-        }
         let records = match counted.filter(|_| superseded.is_empty()) {
             _ if !present.records => 0,
             Some(counted) => counted,
@@ -349,58 +323,6 @@ impl Run {
 
     async fn superseded(&self) -> Result<Arc<Superseded>, Message> {
         Ok(Arc::new(self.store.superseded().await?))
-    }
-
-    /// Looks which purges would go.
-    async fn find_purges(&self, superseded: &Arc<Superseded>) -> Result<Purges, Message> {
-        let mut purges = Purges::none();
-        // What is sent of them is read when its turn comes where only some of it goes, or
-        // where the ledger moves on before.
-        let may_keep = self.options.limit.is_none() && !self.options.resync;
-        let mut kept = may_keep.then(Vec::new);
-        let mut batches =
-            reader::start(self.clone(), Pass::Deletions, None, Arc::clone(superseded));
-        while let Some(mut batch) = batches.next().await? {
-            purges.count += batch.records.len() as u64;
-            for key in std::mem::take(&mut batch.nothing_held) {
-                purges.nothing_held.add(key.id());
-            }
-            kept = kept.filter(|_| purges.count <= KEPT_PURGES);
-            if let Some(kept) = &mut kept {
-                kept.push(batch);
-            }
-        }
-        purges.kept = kept.filter(|_| purges.count > 0);
-        Ok(purges)
-    }
-
-    fn check_purges(&self, purges: u64) -> Result<(), Message> {
-        if purges <= self.options.allow_purges.unwrap_or(PURGE_CEILING) {
-            return Ok(());
-        }
-        let held = match &self.ledger {
-            Some(ledger) => ledger.count_held()?,
-            None => 0,
-        };
-        if self.options.allow_purges.is_none() && purges * 100 <= held * PURGE_CEILING_PERCENT {
-            return Ok(());
-        }
-        Err(Message::new(
-            602,
-            format!("{purges} deleted children would be purged at the receiver"),
-            match self.options.allow_purges {
-                Some(allowed) => format!("--allow-purges lets {allowed} pass. Nothing was sent"),
-                None => format!(
-                    "the receiver is known to hold {held} children of this authority, and more than \
-                     {PURGE_CEILING} purges that are more than {PURGE_CEILING_PERCENT} % of them stop \
-                     a run: a failed load marks everyone deleted. Nothing was sent"
-                ),
-            },
-            format!(
-                "check the rows whose row_state is deleted; where they are right, start again with \
-                 --allow-purges {purges}"
-            ),
-        ))
     }
 
     /// Reads and prepares as a run would, and posts and writes nothing.

@@ -2,7 +2,7 @@
 //! table is.
 
 use csc_message::Message;
-use csc_payload::{meaning_hash, purge};
+use csc_payload::meaning_hash;
 use csc_receiver::Receipt;
 use csc_staging::{Outcome, PageLimits, PageRequest, RowKey, RowResult, Selection, Superseded};
 
@@ -410,7 +410,7 @@ impl<'a> Delivery<'a> {
         let row = page.into_iter().next().filter(|row| row.key.is_as(key));
         Ok(row.and_then(|row| {
             let (key, child) = child_of(row)?;
-            let purge = purge(&child.value());
+            let purge = child.purge();
             Some((key, purge.to_string(), meaning_hash(&purge)))
         }))
     }

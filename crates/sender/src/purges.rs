@@ -1,0 +1,142 @@
+//! Which purges would go, found before anything does.
+
+use std::sync::Arc;
+
+use csc_message::Message;
+use csc_staging::{RowKey, Superseded};
+
+use crate::prepare::Pass;
+use crate::reader::{self, Batch};
+use crate::report::RowList;
+use crate::run::Run;
+
+/// The most purges that are kept: a few hundred bytes each.
+const KEPT_PURGES: u64 = 1000;
+
+/// The most deleted rows of whose children nothing is held that are kept beside them, by
+/// their ids.
+const KEPT_IDS: usize = 10_000;
+
+/// A failed load marks everyone deleted. A run that would purge more than this share of
+/// the children held, in percent, and more than this number, stops before it begins.
+const PURGE_CEILING_PERCENT: u64 = 2;
+const PURGE_CEILING: u64 = 10;
+
+/// What there is to purge.
+pub(crate) struct Purges {
+    pub(crate) count: u64,
+    /// The deleted rows of whose children nothing is held.
+    pub(crate) nothing_held: RowList,
+    /// The purges, where they are few enough to be kept: they are not read twice then.
+    pub(crate) kept: Option<Vec<Batch>>,
+}
+
+/// Purges that are few enough to be kept, among them those of rows that have a newer one of
+/// the same child.
+#[derive(Default)]
+pub(crate) struct FewPurges {
+    batches: Vec<Batch>,
+    /// The deleted rows of whose children nothing is held.
+    nothing_held: Vec<i64>,
+}
+
+impl FewPurges {
+    /// Those of their children's newest rows.
+    pub(crate) fn newest(self, superseded: &Superseded) -> Purges {
+        let mut purges = Purges {
+            count: 0,
+            nothing_held: RowList::default(),
+            kept: None,
+        };
+        for id in self.nothing_held {
+            if !superseded.contains(id) {
+                purges.nothing_held.add(id);
+            }
+        }
+        let mut kept = Vec::with_capacity(self.batches.len());
+        for mut batch in self.batches {
+            batch.keep_only(|record| !superseded.contains(record.key.id()));
+            if !batch.records.is_empty() {
+                purges.count += batch.records.len() as u64;
+                kept.push(batch);
+            }
+        }
+        purges.kept = (purges.count > 0).then_some(kept);
+        purges
+    }
+}
+
+impl Run {
+    /// Looks which purges would go, whichever row of their children is the newest; `None`
+    /// where they are too many to be kept, or can't be: what is sent of them is read when its
+    /// turn comes where only some of it goes, or where the ledger moves on before.
+    pub(crate) async fn find_few_purges(&self) -> Result<Option<FewPurges>, Message> {
+        if self.options.limit.is_some() || self.options.resync {
+            return Ok(None);
+        }
+        let (mut few, mut count) = (FewPurges::default(), 0);
+        let all = Arc::new(Superseded::default());
+        let mut batches = reader::start(self.clone(), Pass::Deletions, None, all);
+        while let Some(mut batch) = batches.next().await? {
+            count += batch.records.len() as u64;
+            let nothing_held = std::mem::take(&mut batch.nothing_held);
+            few.nothing_held.extend(nothing_held.iter().map(RowKey::id));
+            if count > KEPT_PURGES || few.nothing_held.len() > KEPT_IDS {
+                return Ok(None);
+            }
+            few.batches.push(batch);
+        }
+        Ok(Some(few))
+    }
+
+    /// Counts the purges that would go.
+    pub(crate) async fn count_purges(
+        &self,
+        superseded: &Arc<Superseded>,
+    ) -> Result<Purges, Message> {
+        let (mut count, mut nothing_held) = (0, RowList::default());
+        let mut batches =
+            reader::start(self.clone(), Pass::Deletions, None, Arc::clone(superseded));
+        while let Some(batch) = batches.next().await? {
+            count += batch.records.len() as u64;
+            for key in batch.nothing_held {
+                nothing_held.add(key.id());
+            }
+        }
+        Ok(Purges {
+            count,
+            nothing_held,
+            kept: None,
+        })
+    }
+
+    /// Whether so many may go.
+    pub(crate) fn check_purges(&self, purges: u64) -> Result<(), Message> {
+        if purges <= self.options.allow_purges.unwrap_or(PURGE_CEILING) {
+            return Ok(());
+        }
+        let held = match &self.ledger {
+            Some(ledger) => ledger.count_held()?,
+            None => 0,
+        };
+        if self.options.allow_purges.is_none() && purges * 100 <= held * PURGE_CEILING_PERCENT {
+            return Ok(());
+        }
+        Err(Message::new(
+            602,
+            format!("{purges} deleted children would be purged at the receiver"),
+            match self.options.allow_purges {
+                Some(allowed) => format!("--allow-purges lets {allowed} pass. Nothing was sent"),
+                None => format!(
+                    "the receiver is known to hold {held} children of this authority, and more than \
+                     {PURGE_CEILING} purges that are more than {PURGE_CEILING_PERCENT} % of them stop \
+                     a run: a failed load marks everyone deleted. Nothing was sent"
+                ),
+            },
+            format!(
+                "check the rows whose row_state is deleted; where they are right, start again with \
+                 --allow-purges {purges}"
+            ),
+        ))
+    }
+}
