@@ -25,7 +25,7 @@ impl fmt::Display for Taken {
         } = self.cost;
         write!(
             f,
-            "{seconds:.2} s, {cpu_seconds:.2} CPU s, {:.1} MB",
+            "{seconds:.3} s, {cpu_seconds:.2} CPU s, {:.1} MB",
             self.megabytes()
         )
     }

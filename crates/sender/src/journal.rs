@@ -22,12 +22,6 @@ pub struct Journal {
     connection: Arc<Mutex<Connection>>,
 }
 
-/// The size of a new file's pages: a batch's rows lie side by side and are written together.
-const PAGE_BYTES: u32 = 8 * 1024;
-
-/// So many pages are kept beside the file before they are copied into it.
-const CHECKPOINT_PAGES: u32 = 2000;
-
 /// How long another program's lock on the file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
@@ -66,13 +60,10 @@ impl Journal {
             }
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(BUSY_WAIT)?;
-            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             // What a purge removes is overwritten, not just unlinked.
             connection.pragma_update(None, "secure_delete", "ON")?;
-            // A page that is written again before it is copied into the file is copied once.
-            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.set_prepared_statement_cache_capacity(32);
             // Two programs may open it at the same moment: one makes what is missing, the
             // other waits.
