@@ -372,6 +372,19 @@ async fn a_deleted_child_that_was_never_sent_is_not_purged() {
     assert_eq!(bench.run().await.purged, 1);
 }
 
+#[tokio::test]
+async fn of_a_child_with_a_newer_row_no_deleted_one_is_told_of() {
+    let bench = Bench::new(2, &[]).await;
+    bench.execute(
+        "UPDATE {t} SET row_state = 'Deleted';
+         INSERT INTO {t} (person_id, json_payload)
+         SELECT person_id, json_payload FROM {t} WHERE id = 1",
+    );
+    let report = bench.run().await;
+    assert_eq!((report.purged, report.accepted), (0, 1));
+    assert_eq!(report.nothing_held.examples, [2]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_record_of_a_child_that_moved_to_another_row_is_planned_after_its_purge() {
     let mut bench = Bench::new(30, &[]).await;

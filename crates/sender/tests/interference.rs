@@ -178,19 +178,45 @@ impl Table {
 /// What another program does to the table, at moments of its own.
 struct Meddler {
     table: Arc<Table>,
-    rng: Mutex<ChaCha8Rng>,
-    /// How many changes it makes at one moment, at most.
-    changes: u32,
+    meddling: Meddling,
+}
+
+enum Meddling {
+    /// So many changes at one moment, at most.
+    AtRandom {
+        rng: Mutex<ChaCha8Rng>,
+        changes: u32,
+    },
+    /// One, after so many moments.
+    Once { left: AtomicU32, sql: &'static str },
+}
+
+impl Meddling {
+    fn at_random(seed: u64, changes: u32) -> Meddling {
+        Meddling::AtRandom {
+            rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            changes,
+        }
+    }
 }
 
 impl Meddler {
     async fn meddle(&self) {
-        let mut rng = self.rng.lock().await;
-        for _ in 0..rng.random_range(0..=self.changes) {
-            let id = rng.random_range(1..=14);
-            let version = rng.random_range(0..1_000_000);
-            let sql = self.table.meddling(rng.random_range(0..7), id, version);
-            self.table.execute(&sql).await;
+        match &self.meddling {
+            Meddling::AtRandom { rng, changes } => {
+                let mut rng = rng.lock().await;
+                for _ in 0..rng.random_range(0..=*changes) {
+                    let id = rng.random_range(1..=14);
+                    let version = rng.random_range(0..1_000_000);
+                    let sql = self.table.meddling(rng.random_range(0..7), id, version);
+                    self.table.execute(&sql).await;
+                }
+            }
+            Meddling::Once { left, sql } => {
+                if left.fetch_sub(1, Ordering::SeqCst) == 0 {
+                    self.table.execute(sql).await;
+                }
+            }
         }
     }
 }
@@ -346,8 +372,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             store: table.store().await,
             meddler: Meddler {
                 table: Arc::clone(&table),
-                rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed * 10_000 + n)),
-                changes: 2,
+                meddling: Meddling::at_random(seed * 10_000 + n, 2),
             },
             pages: AtomicU32::new(u32::MAX),
             records: AtomicU32::new(u32::MAX),
@@ -422,8 +447,7 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
         store: table.store().await,
         meddler: Meddler {
             table: Arc::clone(&table),
-            rng: Mutex::new(ChaCha8Rng::seed_from_u64(5)),
-            changes: 2,
+            meddling: Meddling::at_random(5, 2),
         },
         pages: AtomicU32::new(1),
         records: AtomicU32::new(u32::MAX),
@@ -456,9 +480,8 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
             store: table.store().await,
             meddler: Meddler {
                 table: Arc::clone(&table),
-                rng: Mutex::new(ChaCha8Rng::seed_from_u64(6)),
                 // Whatever arrives twice was posted twice.
-                changes: 0,
+                meddling: Meddling::at_random(6, 0),
             },
             pages: AtomicU32::new(u32::MAX),
             records: AtomicU32::new(batches_before),
@@ -489,4 +512,115 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
         assert!((twice..=20).contains(&next.sent_again.count), "{next:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
     }
+}
+
+/// Children that were sent, then changed; and a run at one moment of which they are changed
+/// once more. Gives the bench, the table, and whether that moment came.
+async fn changed_once(
+    moment: u32,
+    before: &str,
+    meanwhile: &'static str,
+) -> (Bench, Arc<Table>, bool) {
+    let bench = bench(Payloads::Full { exact: true }).await;
+    let first = bench.run().await;
+    assert_eq!(first.accepted, u64::from(CHILDREN), "{first:?}");
+    bench.execute(before);
+    let table = Arc::new(Table::in_sqlite(&bench));
+    let meddled = Arc::new(Meddled {
+        store: table.store().await,
+        meddler: Meddler {
+            table: Arc::clone(&table),
+            meddling: Meddling::Once {
+                left: AtomicU32::new(moment),
+                sql: meanwhile,
+            },
+        },
+        pages: AtomicU32::new(u32::MAX),
+        records: AtomicU32::new(u32::MAX),
+    });
+    let run = Run {
+        store: Arc::clone(&meddled) as Arc<dyn StagingStore>,
+        ..bench.a_run().await
+    };
+    let (_stopper, stop) = Stop::new();
+    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    assert!(report.ended_by.is_none(), "moment {moment}: {report:?}");
+    let Meddling::Once { left, .. } = &meddled.meddler.meddling else {
+        unreachable!("it was made above");
+    };
+    // Wrapped around, once it came.
+    let came = left.load(Ordering::SeqCst) > moment;
+    (bench, table, came)
+}
+
+const NEW_PAYLOAD: &str = r#"{"la_child_id":"C1","child_details":{"first_name":"new"}}"#;
+
+/// Before a run has ended: at fewer moments a table is hardly asked anything.
+const MOMENTS: u32 = 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_older_row_follows_the_purge_of_a_child_that_was_deleted_a_moment_ago() {
+    let mut moment = 0;
+    let mut purged = 0;
+    loop {
+        let (bench, _, came) = changed_once(
+            moment,
+            "UPDATE {t} SET json_payload = '{\"la_child_id\":\"C1\",\"child_details\":{}}',
+                 row_state = 'updated', submission_status = 'pending' WHERE id = 1;
+             UPDATE {t} SET row_state = 'deleted' WHERE id = 2",
+            "INSERT INTO {t} (id, person_id, json_payload, row_state)
+             VALUES (99, 'P1', '{\"la_child_id\":\"C1\"}', 'deleted')",
+        )
+        .await;
+        if !came {
+            break;
+        }
+        let status: String = bench
+            .sql()
+            .query_row(
+                &format!("SELECT submission_status FROM {NAME} WHERE id = 99"),
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        if status == "sent" {
+            purged += 1;
+            let held = bench.simulator.record("201", "C1");
+            assert_eq!(held, None, "moment {moment}: purged, and sent again");
+        }
+        let next = bench.run().await;
+        assert!(next.ended_by.is_none(), "{next:?}");
+        let held = bench.simulator.record("201", "C1");
+        assert_eq!(held, None, "moment {moment}: the newest row is deleted");
+        moment += 1;
+    }
+    assert!(moment >= MOMENTS && purged > 0, "{moment}, {purged}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_comes_back_while_its_purge_is_looked_for_ends_as_its_new_row_says() {
+    let mut moment = 0;
+    loop {
+        let (bench, table, came) = changed_once(
+            moment,
+            "UPDATE {t} SET row_state = 'deleted' WHERE id = 1;
+             UPDATE {t} SET json_payload = '{\"la_child_id\":\"C2\",\"child_details\":{}}',
+                 row_state = 'updated', submission_status = 'pending' WHERE id = 2",
+            "INSERT INTO {t} (id, person_id, json_payload, row_state) VALUES
+             (99, 'P1', '{\"la_child_id\":\"C1\",\"child_details\":{\"first_name\":\"new\"}}', 'new')",
+        )
+        .await;
+        if !came {
+            break;
+        }
+        what_is_marked_has_arrived(&bench, &table, &format!("moment {moment}")).await;
+        let next = bench.run().await;
+        assert!(next.ended_by.is_none(), "{next:?}");
+        let held = bench.simulator.record("201", "C1");
+        let new: Value = serde_json::from_str(NEW_PAYLOAD).unwrap();
+        let held = held.as_ref().map(meaning);
+        assert_eq!(held, Some(meaning(&new)), "moment {moment}");
+        moment += 1;
+    }
+    assert!(moment >= MOMENTS, "{moment}");
 }
