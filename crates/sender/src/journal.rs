@@ -22,6 +22,10 @@ pub struct Journal {
     connection: Arc<Mutex<Connection>>,
 }
 
+/// So many pages are kept beside the file before they are copied into it: what is kept is
+/// deleted at the end, and some disks take a while to give back its room.
+const CHECKPOINT_PAGES: u32 = 500;
+
 /// How long another program's lock on the file is waited for.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
@@ -64,6 +68,7 @@ impl Journal {
             connection.pragma_update(None, "synchronous", "FULL")?;
             // What a purge removes is overwritten, not just unlinked.
             connection.pragma_update(None, "secure_delete", "ON")?;
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.set_prepared_statement_cache_capacity(32);
             // Two programs may open it at the same moment: one makes what is missing, the
             // other waits.
