@@ -184,7 +184,7 @@ struct Meddler {
 enum Meddling {
     /// So many changes at one moment, at most.
     AtRandom {
-        rng: Mutex<ChaCha8Rng>,
+        rng: Box<Mutex<ChaCha8Rng>>,
         changes: u32,
     },
     /// One, after so many moments.
@@ -194,7 +194,7 @@ enum Meddling {
 impl Meddling {
     fn at_random(seed: u64, changes: u32) -> Meddling {
         Meddling::AtRandom {
-            rng: Mutex::new(ChaCha8Rng::seed_from_u64(seed)),
+            rng: Box::new(Mutex::new(ChaCha8Rng::seed_from_u64(seed))),
             changes,
         }
     }
