@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use csc_payload::{Fakes, Record, Skeleton, apply, diff, meaning_hash};
+use csc_payload::{Fakes, Previous, Record, Skeleton, apply, diff, meaning_hash};
 use jiff::civil::date;
 use serde_json::Value;
 
@@ -130,7 +130,8 @@ fn two_records(criterion: &mut Criterion) {
         black_box(diff(Some(&before), &now));
     });
     each(&mut group, "a delta from a text", &pairs, bytes, |pair| {
-        black_box(pair.record.delta_from(&pair.previous, &pair.held));
+        let previous = Previous::of(pair.previous.clone());
+        black_box(pair.record.delta_from(previous, &pair.held, None));
     });
     each(&mut group, "apply", &pairs, bytes, |pair| {
         black_box(apply(Some(&pair.before), &pair.now));

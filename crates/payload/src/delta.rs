@@ -11,7 +11,6 @@ use std::iter;
 
 use serde_json::{Map, Value};
 
-use crate::essence;
 use crate::ids::{Id, Keyed, PURGE, Purged, is_purge, is_purge_flag, keyed, says_nothing};
 use crate::meaning::Normal;
 use crate::node::{Fields, Node, View};
@@ -66,14 +65,8 @@ pub fn diff(previous: Option<&Value>, current: &Value) -> Option<Value> {
     difference(previous, current).map(Part::into_value)
 }
 
-/// The text of [`diff`] of two texts; `None` also where the previous one is not a JSON object
-/// that has this meaning.
-pub(crate) fn diff_of_texts(previous: &str, meaning: &[u8; 32], current: &str) -> Option<String> {
-    let previous = Document::read(previous)?;
-    if !matches!(previous.root().view(), View::Object(_)) || essence::hash(&previous) != *meaning {
-        return None;
-    }
-    let current = Document::read(current)?;
+/// The text of [`diff`] of two texts, both read.
+pub(crate) fn diff_of_texts(previous: &Document<'_>, current: &Document<'_>) -> Option<String> {
     let delta = difference(Some(previous.root()), current.root())?;
     let mut text = String::with_capacity(2048);
     delta.write(&mut text);

@@ -36,5 +36,5 @@ pub use delta::{apply, diff, purge};
 pub use essence::Essence;
 pub use fake::{Fakes, test_record};
 pub use meaning::{meaning, meaning_hash};
-pub use record::{Reading, Record, RecordFault, WithoutText};
+pub use record::{Parsed, Previous, Reading, Record, RecordFault, WithoutText};
 pub use skeleton::Skeleton;

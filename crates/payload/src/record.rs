@@ -20,11 +20,11 @@ use rebuild::rebuild;
 use walk::{LA_CHILD_ID, MIS_CHILD_ID, Met, Scan, scan_text};
 
 use crate::delta::{diff_of_texts, purge};
-use crate::essence::Essence;
+use crate::essence::{self, Essence};
 use crate::ids::{PURGE, is_purge};
 use crate::node::{Fields as _, Node, View};
 use crate::shape;
-use crate::tree::Document;
+use crate::tree::{Document, Values};
 
 /// A staged payload that can be a child's record: a JSON object with a
 /// `la_child_id`. Whether the rest of it is right is for the rules to say.
@@ -71,6 +71,15 @@ impl<'t> Reading<'t> {
         self.text
     }
 
+    /// What was read, where the record goes as it was read.
+    pub fn into_parsed(self) -> Option<Parsed> {
+        let document = self.document.filter(Document::is_sendable)?;
+        Some(Parsed {
+            values: document.into_values(),
+            bytes: self.trimmed.len(),
+        })
+    }
+
     /// What was read.
     pub(crate) fn document(&self) -> Option<&Document<'t>> {
         self.document.as_ref()
@@ -112,6 +121,48 @@ impl<'t> Reading<'t> {
             is_as_staged: false,
         };
         Ok((record, essence))
+    }
+}
+
+/// What was read of a record's text, without the text: for whoever reads it in one place and
+/// compares it in another.
+pub struct Parsed {
+    values: Values,
+    /// The length of the text.
+    bytes: usize,
+}
+
+/// What was last staged of a child before its record: `previous_json_payload`.
+pub struct Previous {
+    text: String,
+    /// Once it was read: its values and the hash of its meaning, where it is a JSON object.
+    parsed: Option<(Values, [u8; 32])>,
+}
+
+impl Previous {
+    /// A text that is not read yet.
+    pub fn of(text: String) -> Previous {
+        Previous { text, parsed: None }
+    }
+
+    /// Reads it, where that was not done before.
+    #[must_use]
+    pub fn read(self) -> Previous {
+        let Previous { text, parsed: None } = self else {
+            return self;
+        };
+        let document = Document::read(&text);
+        let object = document.filter(|read| matches!(read.root().view(), View::Object(_)));
+        let parsed = object.map(|object| {
+            let meaning = essence::hash(&object);
+            (object.into_values(), meaning)
+        });
+        Previous { text, parsed }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -266,9 +317,24 @@ impl Record {
 
     /// The text of the delta that leads to this record from a previous payload, as
     /// [`diff`](crate::diff) makes it; `None` where that payload is not a JSON object with this meaning, and where
-    /// nothing need be sent.
-    pub fn delta_from(&self, previous: &str, meaning: &[u8; 32]) -> Option<String> {
-        diff_of_texts(previous, meaning, &self.text)
+    /// nothing need be sent. `parsed` is what was read of this record before.
+    pub fn delta_from(
+        &self,
+        previous: Previous,
+        meaning: &[u8; 32],
+        parsed: Option<Parsed>,
+    ) -> Option<String> {
+        let Previous { text, parsed: held } = previous.read();
+        let (held, held_meaning) = held?;
+        if held_meaning != *meaning {
+            return None;
+        }
+        let parsed = parsed.filter(|parsed| parsed.bytes == self.text.len());
+        let current = match parsed {
+            Some(Parsed { values, .. }) => Document::of(&self.text, values),
+            None => Document::read(&self.text)?,
+        };
+        diff_of_texts(&Document::of(&text, held), &current)
     }
 
     /// What it comes to.

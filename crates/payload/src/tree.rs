@@ -1,22 +1,27 @@
 //! A record's text, read without a `Value`, for what only needs to be looked at: a list of
-//! its values that borrows from the text, and places in that list.
+//! its values, places in that list, and places in the text.
 
 mod read;
-
-use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::name::{COUNT, Known};
 use crate::node::{Fields, Node, View};
 
+/// What a text says, with the text.
+#[derive(Default)]
+pub(crate) struct Document<'t> {
+    text: &'t str,
+    values: Values,
+}
+
 /// What a text says. All its values are in one list, each before its parts: an object costs
 /// no allocation, and is gone through without jumping about.
 #[derive(Default)]
-pub(crate) struct Document<'t> {
-    values: Vec<Entry<'t>>,
+pub(crate) struct Values {
+    entries: Vec<Entry>,
     /// The keys that are no names of the specification.
-    others: Vec<Cow<'t, str>>,
+    others: Vec<Box<str>>,
     /// There is a null.
     has_null: bool,
     /// An object has a key twice.
@@ -26,12 +31,12 @@ pub(crate) struct Document<'t> {
 }
 
 /// One value.
-struct Entry<'t> {
+struct Entry {
     /// Its key; [`Key::NONE`] where it is not the value of a field.
     key: Key,
     /// Whether the key comes again in the same object, so that this value does not count.
     overridden: bool,
-    held: Held<'t>,
+    held: Held,
 }
 
 /// A key: the number of a known name, or [`COUNT`] and a place among the others.
@@ -39,14 +44,16 @@ struct Entry<'t> {
 struct Key(u32);
 
 /// The kinds of value.
-#[derive(PartialEq)]
-enum Held<'t> {
+enum Held {
     Null,
     Bool(bool),
     /// As it is spelled.
     Number(Box<str>),
-    /// As it stands in the text: without an escape, nor anything that needs one.
-    Text(&'t str),
+    /// As it stands there in the text: without an escape, nor anything that needs one.
+    Text {
+        at: usize,
+        bytes: usize,
+    },
     /// Had escapes in the text.
     Unescaped(Box<str>),
     /// So many behind it are its items and their parts.
@@ -65,12 +72,23 @@ enum Held<'t> {
 impl<'t> Document<'t> {
     /// Reads a text; `None` where it is no JSON, or has a key that is serde_json's own.
     pub(crate) fn read(text: &'t str) -> Option<Document<'t>> {
-        read::read(text).ok()
+        let values = read::read(text).ok()?;
+        Some(Document { text, values })
+    }
+
+    /// What was read of this very text before.
+    pub(crate) fn of(text: &'t str, values: Values) -> Document<'t> {
+        Document { text, values }
+    }
+
+    /// What was read, without the text.
+    pub(crate) fn into_values(self) -> Values {
+        self.values
     }
 
     /// The value that has all others in it.
     pub(crate) fn root(&self) -> Tree<'_> {
-        let (entry, parts) = self.values.split_first().unwrap_or((&NULL, &[]));
+        let (entry, parts) = self.values.entries.split_first().unwrap_or((&NULL, &[]));
         Tree {
             document: self,
             entry,
@@ -80,48 +98,95 @@ impl<'t> Document<'t> {
 
     /// Whether the text can go as it is: no null, and no key twice in one object.
     pub(crate) fn is_sendable(&self) -> bool {
-        !self.has_null && !self.has_key_twice
+        !self.values.has_null && !self.values.has_key_twice
     }
 
     /// Whether there is neither a null nor anything that could be a purge flag.
     pub(crate) fn is_plain(&self) -> bool {
-        !self.has_null && !self.has_purge
+        !self.values.has_null && !self.values.has_purge
     }
 
     /// Whether something in it carries `purge: true`.
     pub(crate) fn has_purged(&self) -> bool {
-        let is_set = |entry: &Entry<'_>| matches!(entry.held, Held::Bool(true));
-        self.has_purge
+        let is_set = |entry: &Entry| matches!(entry.held, Held::Bool(true));
+        self.values.has_purge
             && self
                 .values
+                .entries
                 .iter()
                 .any(|entry| is_set(entry) && entry.key.known() == Some(Known::PURGE))
     }
 
+    /// A part of the text.
+    fn part(&self, at: usize, bytes: usize) -> &str {
+        self.text.get(at..at + bytes).unwrap_or_default()
+    }
+
+    /// Whether a value of another document is the same, but for its parts.
+    fn is_same(&self, one: &Held, other: &Document<'_>, two: &Held) -> bool {
+        match (one, two) {
+            (Held::Null, Held::Null) => true,
+            (Held::Bool(one), Held::Bool(two)) => one == two,
+            (Held::Number(one), Held::Number(two))
+            | (Held::Unescaped(one), Held::Unescaped(two)) => one == two,
+            (
+                Held::Text { at, bytes },
+                Held::Text {
+                    at: place,
+                    bytes: length,
+                },
+            ) => bytes == length && self.part(*at, *bytes) == other.part(*place, *length),
+            (Held::Array { parts }, Held::Array { parts: others }) => parts == others,
+            (
+                Held::Object { parts, ordinary },
+                Held::Object {
+                    parts: others,
+                    ordinary: is_ordinary,
+                },
+            ) => parts == others && ordinary == is_ordinary,
+            (
+                Held::Null
+                | Held::Bool(_)
+                | Held::Number(_)
+                | Held::Text { .. }
+                | Held::Unescaped(_)
+                | Held::Array { .. }
+                | Held::Object { .. },
+                _,
+            ) => false,
+        }
+    }
+}
+
+impl Values {
     fn text_of(&self, key: Key) -> &str {
         match key.known() {
             Some(known) => known.text(),
             None => {
                 let other = self.others.get(key.0 as usize - COUNT);
-                other.map_or("", Cow::as_ref)
+                other.map_or("", Box::as_ref)
             }
         }
     }
 }
 
 /// What a document without values says.
-static NULL: Entry<'static> = Entry {
+static NULL: Entry = Entry {
     key: Key::NONE,
     overridden: false,
     held: Held::Null,
 };
 
-impl Held<'_> {
+impl Held {
     /// How many values are parts of this one, or of its parts.
     fn parts(&self) -> usize {
         match self {
             Held::Array { parts } | Held::Object { parts, .. } => *parts,
-            Held::Null | Held::Bool(_) | Held::Number(_) | Held::Text(_) | Held::Unescaped(_) => 0,
+            Held::Null
+            | Held::Bool(_)
+            | Held::Number(_)
+            | Held::Text { .. }
+            | Held::Unescaped(_) => 0,
         }
     }
 }
@@ -144,8 +209,8 @@ impl From<Known> for Key {
 #[derive(Clone, Copy)]
 pub(crate) struct Tree<'d> {
     document: &'d Document<'d>,
-    entry: &'d Entry<'d>,
-    parts: &'d [Entry<'d>],
+    entry: &'d Entry,
+    parts: &'d [Entry],
 }
 
 impl<'d> Tree<'d> {
@@ -156,12 +221,12 @@ impl<'d> Tree<'d> {
 
     /// Its key; empty where it is not the value of a field.
     pub(crate) fn key(self) -> &'d str {
-        self.document.text_of(self.entry.key)
+        self.document.values.text_of(self.entry.key)
     }
 
     /// Whether it is a text that stands in JSON as it is, without escapes.
     pub(crate) fn is_verbatim(self) -> bool {
-        matches!(self.entry.held, Held::Text(_))
+        matches!(self.entry.held, Held::Text { .. })
     }
 
     fn parts(self) -> Siblings<'d> {
@@ -182,7 +247,7 @@ impl<'d> Node<'d> for Tree<'d> {
             Held::Null => View::Null,
             Held::Bool(value) => View::Bool(*value),
             Held::Number(number) => View::Number(number),
-            Held::Text(text) => View::Text(text),
+            Held::Text { at, bytes } => View::Text(self.document.part(*at, *bytes)),
             Held::Unescaped(text) => View::Text(text),
             Held::Array { .. } => View::Array(parts),
             Held::Object { ordinary, .. } => View::Object(Object {
@@ -205,7 +270,9 @@ impl<'d> Node<'d> for Tree<'d> {
     }
 
     fn is_spelled_as(self, other: Tree<'d>) -> bool {
-        self.entry.held == other.entry.held && self.parts().are_spelled_as(other.parts())
+        let document = self.document;
+        document.is_same(&self.entry.held, other.document, &other.entry.held)
+            && self.parts().are_spelled_as(other.parts())
     }
 }
 
@@ -213,7 +280,7 @@ impl<'d> Node<'d> for Tree<'d> {
 #[derive(Clone, Copy)]
 pub(crate) struct Siblings<'d> {
     document: &'d Document<'d>,
-    rest: &'d [Entry<'d>],
+    rest: &'d [Entry],
 }
 
 impl Siblings<'_> {
@@ -225,14 +292,16 @@ impl Siblings<'_> {
                 return one == two;
             }
             // What has no key is beside what has none, as the kinds of what it is in are one.
-            self.document.text_of(one) == other.document.text_of(two)
+            self.document.values.text_of(one) == other.document.values.text_of(two)
         };
+        let is_same =
+            |one: &Entry, two: &Entry| self.document.is_same(&one.held, other.document, &two.held);
         self.rest.len() == other.rest.len()
             && self
                 .rest
                 .iter()
                 .zip(other.rest)
-                .all(|(one, two)| one.held == two.held && has_key(one.key, two.key))
+                .all(|(one, two)| is_same(one, two) && has_key(one.key, two.key))
     }
 }
 
@@ -343,7 +412,7 @@ impl<'d> Fields<'d> for Object<'d> {
     fn get(self, key: &str) -> Option<Tree<'d>> {
         let known = Known::of(key);
         // Asked of every object, and hardly any document has one.
-        if known == Some(Known::PURGE) && !self.fields.document.has_purge {
+        if known == Some(Known::PURGE) && !self.fields.document.values.has_purge {
             return None;
         }
         self.counting()
@@ -435,6 +504,45 @@ mod tests {
             prop_assert_eq!(document.is_sendable(), different.len() == fields.len());
             prop_assert_eq!(object.each().count(), different.len());
             prop_assert_eq!(object.every().count(), fields.len());
+        }
+    }
+
+    #[test]
+    fn what_is_spelled_otherwise_is_not_taken_for_the_same() {
+        let texts = [
+            "null",
+            "false",
+            "true",
+            "0",
+            "1",
+            "1.0",
+            r#""""#,
+            r#""a""#,
+            r#""b""#,
+            r#""\u0061""#,
+            r#""\u0062""#,
+            "[]",
+            "{}",
+            "[[]]",
+            "[{}]",
+            "[[1],2]",
+            "[[1,2]]",
+            "[1,[2]]",
+            r#"{"a":{"b":1},"c":2}"#,
+            r#"{"a":{"b":1,"c":2}}"#,
+            r#"{"a":{"b":1},"d":2}"#,
+            r#"{"sex":{"date":1},"purge":2}"#,
+            r#"{"sex":{"date":1,"purge":2}}"#,
+            r#"{"sex":1,"sex":2}"#,
+            r#"{"sex":1,"date":2}"#,
+        ];
+        for (n, one) in texts.iter().enumerate() {
+            for (m, other) in texts.iter().enumerate() {
+                let other = format!(" {other} ");
+                let (one, other) = (read(one), read(&other));
+                let is_same = one.root().is_spelled_as(other.root());
+                assert_eq!(is_same, n == m, "{} {}", texts[n], texts[m]);
+            }
         }
     }
 

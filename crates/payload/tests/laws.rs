@@ -4,7 +4,9 @@
 
 mod generated;
 
-use csc_payload::{Fakes, Reading, Record, Skeleton, apply, diff, meaning, meaning_hash, purge};
+use csc_payload::{
+    Fakes, Previous, Reading, Record, Skeleton, apply, diff, meaning, meaning_hash, purge,
+};
 use generated::{mutated, record, respelled, spaced, tangled};
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -130,12 +132,19 @@ proptest! {
             let Ok(record) = Record::parse(current) else { continue };
             let previous: Value = serde_json::from_str(text).unwrap();
             let hash = meaning_hash(&previous);
-            let delta = record.delta_from(text, &hash).map(|delta| delta.to_string());
             let expected = diff(Some(&previous), &record.value()).map(|delta| delta.to_string());
-            prop_assert_eq!(delta, expected);
             let other = meaning_hash(&json!({"la_child_id": "another"}));
-            prop_assert_eq!(record.delta_from(text, &other), None);
-            prop_assert_eq!(record.delta_from(&format!("[{text}]"), &hash), None);
+            // Read before, or then; what is given may be of another text, and is not used.
+            for parsed in [current, "{}", ""].map(|text| Reading::of(text).into_parsed()) {
+                let previous = Previous::of(text.clone());
+                let previous = if parsed.is_some() { previous.read() } else { previous };
+                prop_assert_eq!(previous.text(), text);
+                prop_assert_eq!(record.delta_from(previous, &hash, parsed), expected.clone());
+            }
+            let previous = Previous::of(text.clone()).read();
+            prop_assert_eq!(record.delta_from(previous, &other, None), None);
+            let list = Previous::of(format!("[{text}]"));
+            prop_assert_eq!(record.delta_from(list, &hash, None), None);
         }
     }
 

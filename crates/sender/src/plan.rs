@@ -6,7 +6,7 @@
 //! stubs and nulls for what was acknowledged before and is gone now (the reference's
 //! `payload.md`, "Full records, and what is no longer in them").
 
-use csc_payload::{Essence, Record, Skeleton, meaning_hash};
+use csc_payload::{Essence, Parsed, Previous, Record, Skeleton, meaning_hash};
 use csc_staging::RowKey;
 use jiff::civil::DateTime;
 use serde_json::Value;
@@ -170,8 +170,10 @@ pub(crate) struct Sources<'a> {
     pub(crate) key: RowKey,
     pub(crate) record: Record,
     pub(crate) essence: Essence,
-    /// `previous_json_payload`: read only where the plan depends on it.
-    pub(crate) previous: Option<&'a str>,
+    /// What was read of the record before.
+    pub(crate) parsed: Option<Parsed>,
+    /// `previous_json_payload`: read only where the plan depends on it, or was read before.
+    pub(crate) previous: Option<Previous>,
     /// `api_response`.
     pub(crate) response: Option<&'a str>,
     pub(crate) held: Option<&'a Held>,
@@ -185,6 +187,7 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
         key,
         record,
         essence,
+        parsed,
         previous,
         response,
         held,
@@ -199,8 +202,8 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
     let foreign = is_foreign(response, held);
     let remains = foreign || held.is_some_and(|held| held.may_have_remains);
     let was_sent = || {
-        let was_record = || object(previous).is_some_and(|previous| !says_purge(&previous));
-        is_uuid(response) || was_record()
+        let text = previous.as_ref().map(Previous::text);
+        is_uuid(response) || object(text).is_some_and(|previous| !says_purge(&previous))
     };
     let ((form, fallbacks), may_leave_remains) = match held {
         None => ((plain(record), Fallbacks::None), was_sent()),
@@ -223,7 +226,8 @@ pub(crate) fn plan_record(sources: Sources<'_>, payloads: Payloads, resync: bool
                             at: *at,
                         };
                     }
-                    let delta = previous.and_then(|previous| record.delta_from(previous, last));
+                    let delta =
+                        previous.and_then(|previous| record.delta_from(previous, last, parsed));
                     let forms = match delta {
                         Some(delta) => (
                             Form {

@@ -4,12 +4,12 @@ use csc_message::Message;
 use csc_payload::finding::{Finding, Severity};
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
-use csc_payload::{Essence, Reading, Record};
+use csc_payload::{Essence, Parsed, Previous, Reading, Record};
 use csc_staging::{RowKey, Selection, StagedRow};
 
 use crate::RunOptions;
 use crate::ledger::Ledger;
-use crate::plan::{Plan, Sources, plan_deletion, plan_record};
+use crate::plan::{Payloads, Plan, Sources, plan_deletion, plan_record};
 
 /// Why a row became `error`, in words that hold nothing of a child: reports group by
 /// it. The row's own `api_response` says more.
@@ -166,7 +166,9 @@ struct Opened {
     record: Record,
     /// `None` for a deleted row, of which only the ids matter.
     essence: Option<Essence>,
-    previous: Option<String>,
+    /// What was read of the record, where deltas are made of it.
+    parsed: Option<Parsed>,
+    previous: Option<Previous>,
     response: Option<String>,
     /// The SHA-256 of the record's text, where the row's key has it.
     sha256: Option<[u8; 32]>,
@@ -219,7 +221,8 @@ pub(crate) fn plan(
                             key: row.key,
                             essence: row.essence.unwrap_or_else(|| row.record.essence()),
                             record: row.record,
-                            previous: row.previous.as_deref(),
+                            parsed: row.parsed,
+                            previous: row.previous,
                             response: row.response.as_deref(),
                             held,
                             sha256: row.sha256,
@@ -230,7 +233,7 @@ pub(crate) fn plan(
                     Pass::Deletions => plan_deletion(
                         row.key,
                         &row.record,
-                        row.previous.as_deref(),
+                        row.previous.as_ref().map(Previous::text),
                         row.response.as_deref(),
                         held,
                     ),
@@ -307,12 +310,25 @@ fn open_record(row: StagedRow, options: &RunOptions) -> Result<Opened, Box<Unfit
         }));
     }
     let as_staged = row.key.digest_of_text().filter(|_| record.is_as_staged());
+    // Where the two are the same there is no delta.
+    let is_changed = row
+        .previous
+        .as_ref()
+        .is_some_and(|previous| *previous != text);
+    let (previous, parsed) = match options.payloads {
+        Payloads::Deltas if is_changed => {
+            let previous = row.previous.map(|text| Previous::of(text).read());
+            (previous, reading.into_parsed())
+        }
+        Payloads::Deltas | Payloads::Full { .. } => (row.previous.map(Previous::of), None),
+    };
     Ok(Opened {
         sha256: as_staged.copied(),
         key: row.key,
         record: record.with(text),
         essence: Some(essence),
-        previous: row.previous,
+        parsed,
+        previous,
         response: row.response,
     })
 }
@@ -331,7 +347,8 @@ fn open_deletion(row: StagedRow) -> Option<Opened> {
         record: record?,
         essence: None,
         sha256: None,
-        previous: row.previous,
+        parsed: None,
+        previous: row.previous.map(Previous::of),
         response: row.response,
     })
 }

@@ -1,11 +1,10 @@
-//! Reads a text into a [`Document`].
+//! Reads a text into [`Values`].
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::{Document, Entry, Held, Key};
+use super::{Entry, Held, Key, Values};
 use crate::name::{COUNT, Known};
 
 /// serde_json carries numbers and raw text through keys of its own.
@@ -15,10 +14,10 @@ const RESERVED: &str = "$serde_json::private::";
 const PURGE_BIT: u64 = 1 << Known::PURGE.number();
 
 /// Reads a whole text.
-pub(super) fn read(text: &str) -> Result<Document<'_>, serde_json::Error> {
-    let mut document = Document {
+pub(super) fn read(text: &str) -> Result<Values, serde_json::Error> {
+    let mut values = Values {
         // A record has fewer values than this, a text of another kind may have more.
-        values: Vec::with_capacity((text.len() / 16).min(1024)),
+        entries: Vec::with_capacity((text.len() / 16).min(1024)),
         others: Vec::new(),
         has_null: false,
         has_key_twice: false,
@@ -26,23 +25,25 @@ pub(super) fn read(text: &str) -> Result<Document<'_>, serde_json::Error> {
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     ValueOf {
+        text,
         key: Key::NONE,
-        document: &mut document,
+        values: &mut values,
     }
     .deserialize(&mut deserializer)?;
     deserializer.end()?;
-    Ok(document)
+    Ok(values)
 }
 
-/// The value of a key, put at the document's end.
+/// The value of a key, put at the end of all values.
 struct ValueOf<'r, 't> {
+    text: &'t str,
     key: Key,
-    document: &'r mut Document<'t>,
+    values: &'r mut Values,
 }
 
-impl<'t> ValueOf<'_, 't> {
-    fn is(self, held: Held<'t>) {
-        self.document.values.push(Entry {
+impl ValueOf<'_, '_> {
+    fn is(self, held: Held) {
+        self.values.entries.push(Entry {
             key: self.key,
             overridden: false,
             held,
@@ -66,7 +67,7 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.document.has_null = true;
+        self.values.has_null = true;
         self.is(Held::Null);
         Ok(())
     }
@@ -88,7 +89,10 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'t str) -> Result<(), E> {
-        self.is(Held::Text(text));
+        // It is a part of the text.
+        let at = text.as_ptr().addr() - self.text.as_ptr().addr();
+        let bytes = text.len();
+        self.is(Held::Text { at, bytes });
         Ok(())
     }
 
@@ -98,40 +102,42 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
     }
 
     fn visit_seq<A: SeqAccess<'t>>(self, mut from: A) -> Result<(), A::Error> {
-        let ValueOf { key, document } = self;
-        let at = document.values.len();
-        ValueOf { key, document }.is(Held::Array { parts: 0 });
+        let ValueOf { text, key, values } = self;
+        let at = values.entries.len();
+        ValueOf { text, key, values }.is(Held::Array { parts: 0 });
         while from
             .next_element_seed(ValueOf {
+                text,
                 key: Key::NONE,
-                document,
+                values,
             })?
             .is_some()
         {}
-        document.values[at].held = Held::Array {
-            parts: document.values.len() - at - 1,
+        values.entries[at].held = Held::Array {
+            parts: values.entries.len() - at - 1,
         };
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut from: A) -> Result<(), A::Error> {
-        let ValueOf { key, document } = self;
-        let at = document.values.len();
+        let ValueOf { text, key, values } = self;
+        let at = values.entries.len();
         let fields = Held::Object {
             parts: 0,
             ordinary: false,
         };
-        ValueOf { key, document }.is(fields);
+        ValueOf { text, key, values }.is(fields);
         let mut seen = 0;
         let mut twice = false;
         let mut others = 0;
-        while let Some(found) = from.next_key_seed(KeyIn(document))? {
+        while let Some(found) = from.next_key_seed(KeyIn(values))? {
             let Some(key) = found else {
                 let Digits(digits) = from.next_value()?;
-                document.values.truncate(at);
+                values.entries.truncate(at);
                 ValueOf {
+                    text,
                     key: self.key,
-                    document,
+                    values,
                 }
                 .is(Held::Number(digits.into()));
                 return Ok(());
@@ -144,31 +150,31 @@ impl<'t> Visitor<'t> for ValueOf<'_, 't> {
                 }
                 None => others += 1,
             }
-            from.next_value_seed(ValueOf { key, document })?;
+            from.next_value_seed(ValueOf { text, key, values })?;
         }
-        let parts = document.values.len() - at - 1;
-        document.values[at].held = Held::Object {
+        let parts = values.entries.len() - at - 1;
+        values.entries[at].held = Held::Object {
             parts,
             ordinary: others == 0 && !twice && parts <= usize::from(u16::MAX),
         };
-        document.has_purge |= seen & PURGE_BIT != 0;
+        values.has_purge |= seen & PURGE_BIT != 0;
         if twice || others > 1 {
-            document.override_fields(at);
+            values.override_fields(at);
         }
         Ok(())
     }
 }
 
-impl Document<'_> {
+impl Values {
     /// Finds the values in the last object that do not count, since their key comes again.
     fn override_fields(&mut self, object: usize) {
         let mut places = Vec::new();
         let mut at = object + 1;
-        while let Some(entry) = self.values.get(at) {
+        while let Some(entry) = self.entries.get(at) {
             places.push(at);
             at += 1 + entry.held.parts();
         }
-        let text = |at: &usize| self.text_of(self.values[*at].key);
+        let text = |at: &usize| self.text_of(self.entries[*at].key);
         // Sorting keeps the order of those that are equal.
         places.sort_by(|one, two| text(one).cmp(text(two)));
         let overridden: Vec<usize> = places
@@ -177,29 +183,16 @@ impl Document<'_> {
             .map(|two| two[0])
             .collect();
         for at in overridden {
-            self.values[at].overridden = true;
+            self.entries[at].overridden = true;
             self.has_key_twice = true;
         }
     }
 }
 
 /// A key; `None` where it is serde_json's own. One that is no known name is kept.
-struct KeyIn<'r, 't>(&'r mut Document<'t>);
+struct KeyIn<'r>(&'r mut Values);
 
-impl<'t> KeyIn<'_, 't> {
-    fn other<E: de::Error>(self, key: Cow<'t, str>) -> Result<Option<Key>, E> {
-        if key.starts_with(RESERVED) {
-            return Ok(None);
-        }
-        let others = &mut self.0.others;
-        let number = u32::try_from(COUNT + others.len());
-        let number = number.map_err(|_| E::custom("more keys than can be counted"))?;
-        others.push(key);
-        Ok(Some(Key(number)))
-    }
-}
-
-impl<'t> DeserializeSeed<'t> for KeyIn<'_, 't> {
+impl<'t> DeserializeSeed<'t> for KeyIn<'_> {
     type Value = Option<Key>;
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<Option<Key>, D::Error> {
@@ -207,25 +200,25 @@ impl<'t> DeserializeSeed<'t> for KeyIn<'_, 't> {
     }
 }
 
-impl<'t> Visitor<'t> for KeyIn<'_, 't> {
+impl Visitor<'_> for KeyIn<'_> {
     type Value = Option<Key>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_borrowed_str<E: de::Error>(self, key: &'t str) -> Result<Option<Key>, E> {
-        match Known::of(key) {
-            Some(known) => Ok(Some(known.into())),
-            None => self.other(Cow::Borrowed(key)),
-        }
-    }
-
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Option<Key>, E> {
-        match Known::of(key) {
-            Some(known) => Ok(Some(known.into())),
-            None => self.other(Cow::Owned(key.to_owned())),
+        if let Some(known) = Known::of(key) {
+            return Ok(Some(known.into()));
         }
+        if key.starts_with(RESERVED) {
+            return Ok(None);
+        }
+        let others = &mut self.0.others;
+        let number = u32::try_from(COUNT + others.len());
+        let number = number.map_err(|_| E::custom("more keys than can be counted"))?;
+        others.push(key.into());
+        Ok(Some(Key(number)))
     }
 }
 
