@@ -1,7 +1,7 @@
 //! `check`, `explain` and the pilot's names, against real databases, real proxies and a
 //! receiver behind TLS that is as it should be or is not.
 
-use crate::faulty::{Faulty, Script, Tls, free_port, granted, json, trusted};
+use crate::faulty::{Faulty, Script, Tls, dead_port, granted, json, trusted};
 use crate::place::{Place, Ran};
 use crate::postgres::{Schema, url};
 #[cfg(unix)]
@@ -348,7 +348,7 @@ fn a_server_that_speaks_no_tls_is_told() {
 #[test]
 fn a_name_that_is_not_found_and_a_port_that_nobody_listens_on_are_told() {
     let place = Place::new(1, &[]);
-    let port = free_port();
+    let port = dead_port();
     place.write_env(&format!(
         "API_ENDPOINT=https://127.0.0.1:{port}/children-in-social-care-data-receiver-test/1\n\
          TOKEN_ENDPOINT=https://nowhere.invalid/x/oauth2/v2.0/token\n\
@@ -462,7 +462,7 @@ fn a_proxy_that_wants_a_logon_or_is_not_there_is_told() {
     assert_eq!(ran.exit, 1, "{}", ran.both());
     assert!(ran.stdout.contains("FAIL  proxy"), "{}", ran.both());
     assert!(ran.stdout.contains("PROXY_USER"), "{}", ran.both());
-    let nobody = format!("PROXY=http://127.0.0.1:{}", free_port());
+    let nobody = format!("PROXY=http://127.0.0.1:{}", dead_port());
     let ran = receiver.checked(&nobody);
     assert_eq!(ran.exit, 1, "{}", ran.both());
     let (verdict, words) = probe(&ran, "tcp");

@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 use csc_simulator::{API_PATH, TOKEN_PATH};
 
 use crate::faulty::{
-    Answer, Faulty, Script, Seen, Step, Tls, accepted, bare, free_port, granted, gzipped, json,
+    Answer, Faulty, Script, Seen, Step, Tls, accepted, bare, dead_port, granted, gzipped, json,
     reply, send, then, trusted,
 };
 use crate::place::{Place, Ran, TABLE, min_gap, payload, ran};
@@ -1208,7 +1208,7 @@ impl Stage {
         };
         let receiver = match fault {
             Fault::ReceiverTls(_) => base(0, true),
-            Fault::ReceiverRefuses => format!("http://127.0.0.1:{}", free_port()),
+            Fault::ReceiverRefuses => format!("http://127.0.0.1:{}", dead_port()),
             Fault::ReceiverUnknown
             | Fault::Proxy(_)
             | Fault::ProxyRefuses
@@ -1217,13 +1217,13 @@ impl Stage {
         };
         let token = match fault {
             Fault::TokenTls(_) => base(1, true),
-            Fault::TokenRefuses => format!("http://127.0.0.1:{}", free_port()),
+            Fault::TokenRefuses => format!("http://127.0.0.1:{}", dead_port()),
             Fault::TokenUnknown => "https://token.invalid".to_string(),
             _ => base(1, false),
         };
         let proxy = match fault {
             Fault::Proxy(_) => servers[2].address.to_string(),
-            Fault::ProxyRefuses => format!("127.0.0.1:{}", free_port()),
+            Fault::ProxyRefuses => format!("127.0.0.1:{}", dead_port()),
             Fault::ProxyUnknown => "proxy.invalid:8080".to_string(),
             _ => String::new(),
         };

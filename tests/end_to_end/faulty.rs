@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use rcgen::{
@@ -12,7 +12,7 @@ use rcgen::{
     date_time_ymd,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -227,10 +227,15 @@ impl Drop for Faulty {
     }
 }
 
-/// A port of 127.0.0.1 on which nobody listens.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// A port of 127.0.0.1 on which nobody listens. It is taken as long as the tests run: what knocks
+/// there is not to come to a server of another test.
+pub fn dead_port() -> u16 {
+    static TAKEN: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    TAKEN.lock().unwrap().push(socket);
+    port
 }
 
 async fn converse(mut stream: TcpStream, script: Arc<Script>, requests: Arc<AtomicUsize>) {

@@ -1,6 +1,7 @@
 //! One test per row of the replies table: what each reply does to the rows, to the rest
 //! of the table, to the exit code, and what a person is told.
 
+use crate::faulty::dead_port;
 use crate::place::Place;
 
 /// Thirty children in batches of ten; the fault strikes after the first batch.
@@ -69,14 +70,9 @@ replies! {
 #[test]
 fn a_receiver_that_is_not_there_ends_the_run_before_anything_is_posted() {
     let place = Place::new(30, &[]);
-    // Nobody listens on the port of a listener that is gone.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
     place.write_env(&format!(
-        "API_ENDPOINT=http://127.0.0.1:{port}{}\nMAX_RETRIES=1",
+        "API_ENDPOINT=http://127.0.0.1:{}{}\nMAX_RETRIES=1",
+        dead_port(),
         csc_simulator::API_PATH
     ));
     let ran = place.live(&[]);
