@@ -14,8 +14,8 @@ use crate::run::Run;
 const KEPT_PURGES: u64 = 1000;
 
 /// The most deleted rows of whose children nothing is held that are kept beside them, by
-/// their ids.
-const KEPT_IDS: usize = 10_000;
+/// their ids: they pile up over the years, and take 8 bytes each.
+const KEPT_IDS: usize = 100_000;
 
 /// A failed load marks everyone deleted. A run that would purge more than this share of
 /// the children held, in percent, and more than this number, stops before it begins.
@@ -67,9 +67,9 @@ impl FewPurges {
 }
 
 impl Run {
-    /// Looks which purges would go, whichever row of their children is the newest; `None`
-    /// where they are too many to be kept, or can't be: what is sent of them is read when its
-    /// turn comes where only some of it goes, or where the ledger moves on before.
+    /// Looks which purges would go, whichever row of their children is the newest. `None`
+    /// where they are too many to be kept, and where they are to be read when their turn
+    /// comes: where only some of them go, or the ledger moves on before.
     pub(crate) async fn find_few_purges(&self) -> Result<Option<FewPurges>, Message> {
         if self.options.limit.is_some() || self.options.resync {
             return Ok(None);
