@@ -21,7 +21,7 @@ use crate::together::Lane;
 
 /// How long receipts wait for a slow table, and for the next departure with which they are
 /// written down, before they are written down alone.
-const RECEIPTS_WAIT: Duration = Duration::from_millis(20);
+pub(crate) const RECEIPTS_WAIT: Duration = Duration::from_millis(20);
 
 impl Delivery<'_> {
     /// Whether batches are written down ahead.

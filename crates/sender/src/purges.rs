@@ -6,7 +6,7 @@ use csc_message::Message;
 use csc_staging::{RowKey, Superseded};
 
 use crate::prepare::Pass;
-use crate::reader::{self, Batch};
+use crate::reader::{self, Batch, Batches};
 use crate::report::RowList;
 use crate::run::Run;
 
@@ -67,28 +67,25 @@ impl FewPurges {
 }
 
 impl Run {
-    /// Looks which purges would go, whichever row of their children is the newest. `None`
-    /// where they are too many to be kept, and where they are to be read when their turn
-    /// comes: where only some of them go, or the ledger moves on before.
-    pub(crate) async fn find_few_purges(&self) -> Result<Option<FewPurges>, Message> {
+    /// Looks which purges would go, whichever row of their children is the newest, and then
+    /// which rows are superseded: so that is seen of what supersedes a deleted row, and of an
+    /// older row of a child that was deleted just now. No purges are given where they are too
+    /// many to be kept, and where they are to be read when their turn comes: where only some of
+    /// them go, or the ledger moves on before.
+    pub(crate) async fn find_few_purges(&self) -> Result<(Option<FewPurges>, Superseded), Message> {
         if self.options.limit.is_some() || self.options.resync {
-            return Ok(None);
+            return Ok((None, self.store.superseded().await?));
         }
-        let (mut few, mut count) = (FewPurges::default(), 0);
         let all = Arc::new(Superseded::default());
         let mut batches = reader::start(self.clone(), Pass::Deletions, None, all);
-        while let Some(mut batch) = batches.next().await? {
-            count += batch.records.len() as u64;
-            let nothing_held = std::mem::take(&mut batch.nothing_held);
-            few.nothing_held.extend(nothing_held.iter().map(RowKey::id));
-            if count > KEPT_PURGES || few.nothing_held.len() > KEPT_IDS {
-                return Ok(None);
-            }
-            few.batches.push(batch);
-        }
-        Ok(Some(few))
+        let read = batches.end_of_reading();
+        // The rows are planned meanwhile.
+        let superseded = async {
+            read.await;
+            Ok(self.store.superseded().await?)
+        };
+        tokio::try_join!(keep_few(batches), superseded)
     }
-
     /// Counts the purges that would go.
     pub(crate) async fn count_purges(
         &self,
@@ -139,4 +136,19 @@ impl Run {
             ),
         ))
     }
+}
+
+/// All purges, if they are few enough to be kept.
+async fn keep_few(mut batches: Batches) -> Result<Option<FewPurges>, Message> {
+    let (mut few, mut count) = (FewPurges::default(), 0);
+    while let Some(mut batch) = batches.next().await? {
+        count += batch.records.len() as u64;
+        let nothing_held = std::mem::take(&mut batch.nothing_held);
+        few.nothing_held.extend(nothing_held.iter().map(RowKey::id));
+        if count > KEPT_PURGES || few.nothing_held.len() > KEPT_IDS {
+            return Ok(None);
+        }
+        few.batches.push(batch);
+    }
+    Ok(Some(few))
 }

@@ -27,9 +27,6 @@ const PAGE: PageLimits = PageLimits {
 /// next ones has twice as many, so that no batch after it has to wait for long either.
 const FIRST_PAGE: u32 = 100;
 
-/// How long batches wait for another one that could be posted beside them.
-const MOMENT: Duration = Duration::from_millis(100);
-
 /// What one step of the run works on.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -87,6 +84,8 @@ pub(crate) struct Batches {
     channel: mpsc::Receiver<Result<Batch, Message>>,
     /// Those that make them.
     tasks: Vec<JoinHandle<()>>,
+    /// Closed once all rows are read, or none is read any more.
+    reading: oneshot::Receiver<()>,
 }
 
 impl Batches {
@@ -100,7 +99,14 @@ impl Batches {
         Batches {
             channel,
             tasks: Vec::new(),
+            reading: oneshot::channel().1,
         }
+    }
+
+    /// The end of reading, to be waited for once, while the batches are taken.
+    pub(crate) fn end_of_reading(&mut self) -> impl Future<Output = ()> + use<> {
+        let reading = std::mem::replace(&mut self.reading, oneshot::channel().1);
+        async { drop(reading.await) }
     }
 
     /// The next one, once it is made; `None` after the last one. It may be given up, and
@@ -118,10 +124,9 @@ impl Batches {
         Ok(None)
     }
 
-    /// The next one, if it is made in a moment: to be posted beside others, which take longer
-    /// than that.
-    pub(crate) async fn soon(&mut self) -> Result<Option<Batch>, Message> {
-        let next = tokio::time::timeout(MOMENT, self.next()).await;
+    /// The next one, if it is made within that time.
+    pub(crate) async fn within(&mut self, time: Duration) -> Result<Option<Batch>, Message> {
+        let next = tokio::time::timeout(time, self.next()).await;
         next.unwrap_or(Ok(None))
     }
 
@@ -186,13 +191,15 @@ pub(crate) fn start_behind(
     let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
     let (reader, opener) = (run.clone(), run.clone());
-    let reading = tokio::spawn(async move {
+    let (until_read, reading) = oneshot::channel();
+    let read = tokio::spawn(async move {
+        let _until_read: oneshot::Sender<()> = until_read;
         if let Err(error) = read(&reader, pass, limit, &superseded, &pages_out).await {
             // Nobody listens any more when the run has ended.
             let _ = pages_out.send(Err(error)).await;
         }
     });
-    let mut tasks = vec![reading];
+    let mut tasks = vec![read];
     let mut opened: Box<dyn Iterator<Item = OpenedBatch> + Send> =
         Box::new(opened_of(opener, pass, pages));
     // Threads of their own: tasks that wake each other share one, however much they compute.
@@ -210,7 +217,11 @@ pub(crate) fn start_behind(
             let _ = sender.blocking_send(Err(error));
         }
     }));
-    Batches { channel, tasks }
+    Batches {
+        channel,
+        tasks,
+        reading,
+    }
 }
 
 type Page = Result<Vec<StagedRow>, Message>;
@@ -417,6 +428,7 @@ mod tests {
         let mut batches = Batches {
             channel,
             tasks: vec![tokio::spawn(async {}), task],
+            reading: oneshot::channel().1,
         };
         (
             batches.next().await.unwrap().is_some(),

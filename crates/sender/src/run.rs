@@ -1,13 +1,14 @@
 //! The run itself.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use csc_message::Message;
 use csc_payload::Record;
 use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
 use csc_staging::{RowKey, Selection, StagingStore, Superseded};
 
+use crate::ahead::RECEIPTS_WAIT;
 use crate::deliver::{Delivery, End, State};
 use crate::events::{ACCEPTED, Answered, Ended, UNKNOWN};
 use crate::ledger::Ledger;
@@ -20,6 +21,10 @@ use crate::reader::{Batch, Batches, Purging};
 use crate::report::{Event, Preview, RunReport, Watch};
 use crate::together::Lane;
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
+
+/// How long batches wait for another one that could be posted beside them: less than a post
+/// takes.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// What a run works with.
 #[derive(Clone)]
@@ -174,30 +179,35 @@ impl Run {
     async fn get_ready(&self, delivery: &mut Delivery<'_>) -> Result<Option<Eligible>, End> {
         self.store.shape().await.map_err(Message::from)?;
         self.store.lock().await.map_err(Message::from)?;
-        self.begin()?;
-        delivery.catch_up().await?;
-        let present = self.store.present().await.map_err(Message::from)?;
+        // The journal's disk and the table are waited for at the same time.
+        let begun = async {
+            self.begin()?;
+            delivery.catch_up().await
+        };
+        let (present, begun) = tokio::join!(self.store.present(), begun);
+        begun?;
+        let present = match delivery.report.caught_up.count {
+            0 => present,
+            _ => self.store.present().await,
+        };
+        let present = present.map_err(Message::from)?;
         if !present.records && !present.deletions && !self.options.resync {
             return Ok(None);
         }
         self.expect_to_record();
-        // Deleted rows first: what supersedes them, and an older row of a child that was deleted
-        // just now, is seen by the look at all rows after that.
-        let few = match present.deletions {
-            true => self.find_few_purges().await?,
-            false => Some(FewPurges::default()),
+        let looked = async {
+            Ok::<_, Message>(match present.deletions {
+                true => self.find_few_purges().await?,
+                false => (Some(FewPurges::default()), self.store.superseded().await?),
+            })
         };
-        let (superseded, counted) = match present.records_counted {
-            None if present.records => self
-                .store
-                .superseded_and_count(Selection::Records)
-                .await
-                .map_err(Message::from)?,
-            counted => (
-                self.store.superseded().await.map_err(Message::from)?,
-                counted,
-            ),
+        let counted = async {
+            Ok(match present.records_counted {
+                None if present.records => self.store.count_beside(Selection::Records).await?,
+                counted => counted,
+            })
         };
+        let ((few, superseded), counted) = tokio::try_join!(looked, counted)?;
         let superseded = Arc::new(superseded);
         let Purges {
             count: purges,
@@ -278,6 +288,11 @@ impl Run {
             }
             let batch = match batches.ready()? {
                 Some(batch) => Some(batch),
+                None if delivery.writes_ahead()
+                    && let Some(batch) = batches.within(RECEIPTS_WAIT).await? =>
+                {
+                    Some(batch)
+                }
                 None => {
                     // Nothing departs now: what was accepted does not wait for it.
                     delivery.settle_accepted().await?;
@@ -299,7 +314,7 @@ impl Run {
             }
             let mut together = vec![batch.records];
             while together.len() < self.options.concurrency
-                && let Some(batch) = batches.soon().await?
+                && let Some(batch) = batches.within(MOMENT).await?
             {
                 delivery.refuse_unfit(batch.unfit).await?;
                 delivery.record_unchanged(batch.unchanged).await?;

@@ -3,7 +3,7 @@
 //! Two connections: one reads pages, the other records and holds the run lock.
 //! Every statement is a transaction of its own, so no snapshot is held while the
 //! receiver is waited for, reading blocks no writer, and writing locks only the
-//! rows of one batch for the length of one statement. What is written goes only to
+//! rows of a batch or two for the length of one statement. What is written goes only to
 //! rows that still are as they were read, so a statement whose answer was lost with
 //! its connection can be sent again, over a new one.
 
@@ -302,18 +302,11 @@ impl StagingStore for PostgresStore {
         Ok(ids)
     }
 
-    /// Both look at the whole table, each on its connection.
-    async fn superseded_and_count(
-        &self,
-        selection: Selection,
-    ) -> Result<(Superseded, Option<u64>), StoreError> {
-        let found = self.found().await?;
-        let count = async {
-            let sql = &found.statements.of(selection).count;
-            let counted = self.write("count the rows to send", |_| sql, &[]).await?;
-            Ok(counted.first().map(|count| count.unsigned_abs()))
-        };
-        tokio::try_join!(self.superseded(), count)
+    /// On the connection that writes, which nothing else needs as long as nothing was sent.
+    async fn count_beside(&self, selection: Selection) -> Result<Option<u64>, StoreError> {
+        let sql = &self.found().await?.statements.of(selection).count;
+        let counted = self.write("count the rows to send", |_| sql, &[]).await?;
+        Ok(counted.first().map(|count| count.unsigned_abs()))
     }
 
     async fn page_within(

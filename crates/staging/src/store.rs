@@ -186,13 +186,10 @@ pub trait StagingStore: Send + Sync {
     /// Which rows have a newer one of the same child: found once, for all pages of a pass.
     async fn superseded(&self) -> Result<Superseded, StoreError>;
 
-    /// The same, and beside it how many rows there are of that selection, whether superseded
-    /// or not, where both can be found at the same time.
-    async fn superseded_and_count(
-        &self,
-        _selection: Selection,
-    ) -> Result<(Superseded, Option<u64>), StoreError> {
-        Ok((self.superseded().await?, None))
+    /// How many rows there are of that selection, whether superseded or not, where that can be
+    /// counted while something else is asked.
+    async fn count_beside(&self, _selection: Selection) -> Result<Option<u64>, StoreError> {
+        Ok(None)
     }
 
     /// The rows that are asked for and are not superseded, in order of id. An empty page
