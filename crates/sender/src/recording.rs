@@ -139,7 +139,7 @@ impl Delivery<'_> {
 
     /// Begins to record what is to be recorded, each once there is room for it.
     pub(crate) async fn record_in_turn(&mut self) -> Result<(), End> {
-        let mut ended = Ok(());
+        let mut ended = self.note_recorded().await;
         while let Some(next) = self.state.to_record.pop_front() {
             if ended.is_ok() && !self.state.recorder.has_room() {
                 ended = self.finish_one().await;

@@ -96,9 +96,11 @@ impl<'a> Delivery<'a> {
             accepted,
         } = written;
         self.state.turn_to(number);
-        // What came before is in the table, or nothing is posted once it takes no more.
+        // What came before is in the table, or on its way, and nothing is posted once it is known
+        // to take no more.
         let told = match accepted {
             Some(accepted) => self.record_accepted(accepted).await,
+            None if self.writes_ahead() => self.note_recorded().await,
             None => self.finish_recording().await,
         };
         let stale = match told.and_then(|()| plan_anew(ledger, stale)) {
@@ -322,9 +324,15 @@ impl<'a> Delivery<'a> {
         left.and(settled).and(recorded)
     }
 
+    /// Has what was accepted recorded, once those before are in the table; where batches are
+    /// written down ahead, once there is room for it beside them.
     pub(crate) async fn record_accepted(&mut self, taken: Accepted) -> Result<(), End> {
         let next = self.outcomes_of(taken);
-        self.record(next).await
+        if !self.writes_ahead() {
+            return self.record(next).await;
+        }
+        self.state.to_record.push_back(next);
+        self.record_in_turn().await
     }
 
     /// What was accepted, for the table.

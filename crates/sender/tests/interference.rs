@@ -14,11 +14,12 @@ mod place;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use csc_message::Probe;
 use csc_payload::meaning;
-use csc_sender_run::{Payloads, Run, Stop};
+use csc_sender_run::{Gap, Payloads, Run, Stop};
 use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
     Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
@@ -229,6 +230,26 @@ struct Meddled {
     /// fault of its own.
     pages: AtomicU32,
     records: AtomicU32,
+    /// How long each recording takes.
+    slowness: Duration,
+    /// Whether the rows are counted where it is looked whether there are any.
+    counts: bool,
+}
+
+impl Meddled {
+    async fn new(table: &Arc<Table>, meddling: Meddling) -> Meddled {
+        Meddled {
+            store: table.store().await,
+            meddler: Meddler {
+                table: Arc::clone(table),
+                meddling,
+            },
+            pages: AtomicU32::new(u32::MAX),
+            records: AtomicU32::new(u32::MAX),
+            slowness: Duration::ZERO,
+            counts: false,
+        }
+    }
 }
 
 #[async_trait]
@@ -258,9 +279,13 @@ impl StagingStore for Meddled {
     }
 
     async fn present(&self) -> Result<Present, StoreError> {
-        let present = self.store.present().await;
+        let mut present = self.store.present().await?;
+        if self.counts {
+            let all = Superseded::default();
+            present.records_counted = Some(self.store.count(Selection::Records, &all).await?);
+        }
         self.meddler.meddle().await;
-        present
+        Ok(present)
     }
 
     async fn count(
@@ -294,6 +319,7 @@ impl StagingStore for Meddled {
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
         let records = self.records.fetch_sub(1, Ordering::SeqCst);
         assert!(records > 0, "a fault on purpose");
+        tokio::time::sleep(self.slowness).await;
         self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
         self.meddler.meddle().await;
@@ -368,15 +394,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
     let table = Arc::new(table);
     let (mut changed, mut sent) = (0, 0);
     for n in 0..runs {
-        let meddled = Meddled {
-            store: table.store().await,
-            meddler: Meddler {
-                table: Arc::clone(&table),
-                meddling: Meddling::at_random(seed * 10_000 + n, 2),
-            },
-            pages: AtomicU32::new(u32::MAX),
-            records: AtomicU32::new(u32::MAX),
-        };
+        let meddled = Meddled::new(&table, Meddling::at_random(seed * 10_000 + n, 2)).await;
         let run = Run {
             store: Arc::new(meddled),
             ..bench.a_run().await
@@ -444,13 +462,8 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
     let bench = Bench::new(150, &[]).await;
     let table = Arc::new(Table::in_sqlite(&bench));
     let broken = Meddled {
-        store: table.store().await,
-        meddler: Meddler {
-            table: Arc::clone(&table),
-            meddling: Meddling::at_random(5, 2),
-        },
         pages: AtomicU32::new(1),
-        records: AtomicU32::new(u32::MAX),
+        ..Meddled::new(&table, Meddling::at_random(5, 2)).await
     };
     let run = Run {
         store: Arc::new(broken),
@@ -476,15 +489,11 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
     for batches_before in 0..3 {
         let bench = Bench::new(60, &[]).await;
         let table = Arc::new(Table::in_sqlite(&bench));
+        // Whatever arrives twice was posted twice.
+        let untouched = || Meddling::at_random(6, 0);
         let broken = Meddled {
-            store: table.store().await,
-            meddler: Meddler {
-                table: Arc::clone(&table),
-                // Whatever arrives twice was posted twice.
-                meddling: Meddling::at_random(6, 0),
-            },
-            pages: AtomicU32::new(u32::MAX),
             records: AtomicU32::new(batches_before),
+            ..Meddled::new(&table, untouched()).await
         };
         let run = Run {
             store: Arc::new(broken),
@@ -498,13 +507,24 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
         drop(run);
         let accepted = bench.simulator.counts().accepted_records;
         let written = bench.journal_receipts() as u64;
-        // The batch that could not be recorded, and perhaps those before it, in the table.
-        assert!(written > u64::from(batches_before) * 10, "{written}");
-        let next = bench.run().await;
+        let in_the_table = bench.statuses().get("sent").copied().unwrap_or(0);
+        assert!(in_the_table >= u64::from(batches_before) * 10);
+        // The batch that could not be recorded, and perhaps those behind it.
+        assert!(written > in_the_table, "{written}");
+        let counting = Meddled {
+            counts: true,
+            ..Meddled::new(&table, untouched()).await
+        };
+        let run = Run {
+            store: Arc::new(counting),
+            ..bench.a_run().await
+        };
+        let (_stopper, stop) = Stop::new();
+        let next = run.send(&client, stop, &mut Told::default()).await;
         assert!(next.ended_by.is_none(), "{next:?}");
         assert_eq!(next.left(), 0, "{next:?}");
-        let in_the_table = u64::from(batches_before) * 10;
         assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
+        assert_eq!(next.eligible, 60 - written, "{next:?}");
         // What was on its way, or about to be, has no receipt in the journal: it goes again,
         // and is named. Without a gap that is two batches.
         let twice = bench.simulator.counts().accepted_records - 60;
@@ -512,6 +532,44 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
         assert!((twice..=20).contains(&next.sent_again.count), "{next:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_that_wait_for_a_slow_table_go_into_it_together() {
+    let mut bench = Bench::new(60, &[]).await;
+    bench.options.gap = Gap::from_millis(0);
+    let table = Arc::new(Table::in_sqlite(&bench));
+    let meddling = Meddling::Once {
+        // At the first recording: all rows are read by then.
+        left: AtomicU32::new(4),
+        sql: "UPDATE {t} SET json_payload = '{\"la_child_id\":\"C15\"}' WHERE id = 15",
+    };
+    let slow = Arc::new(Meddled {
+        slowness: Duration::from_millis(300),
+        ..Meddled::new(&table, meddling).await
+    });
+    let run = Run {
+        store: Arc::clone(&slow) as Arc<dyn StagingStore>,
+        ..bench.a_run().await
+    };
+    let (_stopper, stop) = Stop::new();
+    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    assert!(report.ended_by.is_none(), "{report:?}");
+    let recordings = u32::MAX - slow.records.load(Ordering::SeqCst);
+    assert!((2..6).contains(&recordings), "{recordings} for six batches");
+    // What changed meanwhile is told of, and nothing else is taken for it.
+    assert_eq!(
+        (report.accepted, report.changed.count),
+        (59, 1),
+        "{report:?}"
+    );
+    assert_eq!(report.changed.examples, [15]);
+    what_is_marked_has_arrived(&bench, &table, "after the slow run").await;
+    // They have the table for themselves as long as they are there.
+    drop((run, slow));
+    let next = bench.run().await;
+    assert_eq!((next.accepted, next.caught_up.count), (1, 0), "{next:?}");
+    what_is_marked_has_arrived(&bench, &table, "at the end").await;
 }
 
 /// Children that were sent, then changed; and a run at one moment of which they are changed
@@ -526,18 +584,11 @@ async fn changed_once(
     assert_eq!(first.accepted, u64::from(CHILDREN), "{first:?}");
     bench.execute(before);
     let table = Arc::new(Table::in_sqlite(&bench));
-    let meddled = Arc::new(Meddled {
-        store: table.store().await,
-        meddler: Meddler {
-            table: Arc::clone(&table),
-            meddling: Meddling::Once {
-                left: AtomicU32::new(moment),
-                sql: meanwhile,
-            },
-        },
-        pages: AtomicU32::new(u32::MAX),
-        records: AtomicU32::new(u32::MAX),
-    });
+    let meddling = Meddling::Once {
+        left: AtomicU32::new(moment),
+        sql: meanwhile,
+    };
+    let meddled = Arc::new(Meddled::new(&table, meddling).await);
     let run = Run {
         store: Arc::clone(&meddled) as Arc<dyn StagingStore>,
         ..bench.a_run().await
