@@ -259,9 +259,9 @@ fn does_not_come_back(mut scene: Scene) {
 
 /// `ran` left a batch that was accepted and not recorded, and rows that it did not reach.
 fn healed_by_the_next_run(scene: &Scene, ran: &Ran) {
-    // The batch that is being recorded, and those that were posted meanwhile: three, since
+    // The batch that is being recorded, and those that were posted meanwhile: up to four, since
     // there is no gap.
-    let lost = [10, 20, 30, 40].map(|records| {
+    let lost = [10, 20, 30, 40, 50].map(|records| {
         format!("{records} records accepted by the receiver but not recorded in the table")
     });
     let told = lost.iter().any(|lost| ran.stdout.contains(lost));
