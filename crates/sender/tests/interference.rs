@@ -27,7 +27,7 @@ use csc_staging::{
     Superseded, TableShape, TableSummary, connect,
 };
 use futures_util::FutureExt;
-use place::{Bench, Told};
+use place::{Bench, Told, send};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -399,8 +399,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             store: Arc::new(meddled),
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+        let report = send(&run, &bench.client(), &mut Told::default()).await;
         let when = format!("run {n}, seed {seed}");
         assert!(report.ended_by.is_none(), "{when}: {report:?}");
         changed += report.changed.count;
@@ -414,8 +413,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             store: table.store().await,
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let last = run.send(&bench.client(), stop, &mut Told::default()).await;
+        let last = send(&run, &bench.client(), &mut Told::default()).await;
         assert!(last.ended_by.is_none(), "{last:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
         assert!(
@@ -469,8 +467,7 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
         store: Arc::new(broken),
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     let ended_by = report.ended_by.as_ref().unwrap();
     assert_eq!(ended_by.code(), 619, "{ended_by}");
     assert!(report.left() >= 50, "{report:?}");
@@ -519,8 +516,7 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
             store: Arc::new(counting),
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let next = run.send(&client, stop, &mut Told::default()).await;
+        let next = send(&run, &client, &mut Told::default()).await;
         assert!(next.ended_by.is_none(), "{next:?}");
         assert_eq!(next.left(), 0, "{next:?}");
         assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
@@ -552,8 +548,7 @@ async fn batches_that_wait_for_a_slow_table_go_into_it_together() {
         store: Arc::clone(&slow) as Arc<dyn StagingStore>,
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     assert!(report.ended_by.is_none(), "{report:?}");
     let recordings = u32::MAX - slow.records.load(Ordering::SeqCst);
     assert!((2..6).contains(&recordings), "{recordings} for six batches");
@@ -593,8 +588,7 @@ async fn changed_once(
         store: Arc::clone(&meddled) as Arc<dyn StagingStore>,
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     assert!(report.ended_by.is_none(), "moment {moment}: {report:?}");
     let Meddling::Once { left, .. } = &meddled.meddler.meddling else {
         unreachable!("it was made above");
