@@ -14,12 +14,13 @@ mod place;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use csc_message::Probe;
 use csc_payload::meaning;
 use csc_sender_run::{Gap, Payloads, Run, Stop};
+use csc_simulator::Simulator;
 use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
     Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
@@ -230,8 +231,8 @@ struct Meddled {
     /// fault of its own.
     pages: AtomicU32,
     records: AtomicU32,
-    /// How long each recording takes.
-    slowness: Duration,
+    /// Nothing is recorded before so many posts have arrived.
+    slow_until: Option<(Simulator, u64)>,
     /// Whether the rows are counted where it is looked whether there are any.
     counts: bool,
 }
@@ -246,7 +247,7 @@ impl Meddled {
             },
             pages: AtomicU32::new(u32::MAX),
             records: AtomicU32::new(u32::MAX),
-            slowness: Duration::ZERO,
+            slow_until: None,
             counts: false,
         }
     }
@@ -319,7 +320,13 @@ impl StagingStore for Meddled {
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
         let records = self.records.fetch_sub(1, Ordering::SeqCst);
         assert!(records > 0, "a fault on purpose");
-        tokio::time::sleep(self.slowness).await;
+        if let Some((simulator, posts)) = &self.slow_until {
+            let begun = Instant::now();
+            while simulator.counts().posts < *posts {
+                assert!(begun.elapsed().as_secs() < 30, "too few posts arrive");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
         self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
         self.meddler.meddle().await;
@@ -484,7 +491,8 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_records() {
     for batches_before in 0..3 {
-        let bench = Bench::new(60, &[]).await;
+        // The table is told of three batches at once, at most: of seven, three times at least.
+        let bench = Bench::new(70, &[]).await;
         let table = Arc::new(Table::in_sqlite(&bench));
         // Whatever arrives twice was posted twice.
         let untouched = || Meddling::at_random(6, 0);
@@ -520,10 +528,10 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
         assert!(next.ended_by.is_none(), "{next:?}");
         assert_eq!(next.left(), 0, "{next:?}");
         assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
-        assert_eq!(next.eligible, 60 - written, "{next:?}");
+        assert_eq!(next.eligible, 70 - written, "{next:?}");
         // What was on its way, or about to be, has no receipt in the journal: it goes again,
         // and is named. Without a gap that is two batches.
-        let twice = bench.simulator.counts().accepted_records - 60;
+        let twice = bench.simulator.counts().accepted_records - 70;
         assert_eq!(twice, accepted - written, "{next:?}");
         assert!((twice..=20).contains(&next.sent_again.count), "{next:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
@@ -541,7 +549,8 @@ async fn batches_that_wait_for_a_slow_table_go_into_it_together() {
         sql: "UPDATE {t} SET json_payload = '{\"la_child_id\":\"C15\"}' WHERE id = 15",
     };
     let slow = Arc::new(Meddled {
-        slowness: Duration::from_millis(300),
+        // As many as are posted while the first batch is recorded: two more wait by then.
+        slow_until: Some((bench.simulator.clone(), 5)),
         ..Meddled::new(&table, meddling).await
     });
     let run = Run {
