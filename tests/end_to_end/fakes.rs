@@ -4,7 +4,7 @@ use csc_staging::connect;
 use csc_staging::connection::parse;
 use serde_json::{Value, json};
 
-use crate::place::{Place, Ran, TABLE, todays};
+use crate::place::{Place, Ran, TABLE};
 use crate::postgres::{Schema, url};
 
 const REAL: &str = "ssd_api_data_staging";
@@ -220,7 +220,7 @@ fn a_scrambled_table_and_what_is_printed_hold_nothing_of_the_real_children() {
         assert_eq!(ran.exit, 0, "{}", ran.both());
         assert_silent(&ran.both(), "the output");
         assert_silent(
-            &std::fs::read_to_string(place.file(&todays("run", ".log"))).unwrap(),
+            &std::fs::read_to_string(place.file(&place.newest_log("run", ".log"))).unwrap(),
             "the log",
         );
     }

@@ -163,6 +163,21 @@ impl Place {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_csc-sender"));
+    /// The name of the newest log: each day has a file of its own.
+    pub fn newest_log(&self, stem: &str, extension: &str) -> String {
+        let begin = format!("{stem}.");
+        let day = |name: &str| -> Option<jiff::civil::Date> {
+            let name = name.strip_prefix(&begin)?.strip_suffix(extension)?;
+            name.parse().ok()
+        };
+        std::fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| day(name).is_some())
+            .max()
+            .unwrap()
+    }
+
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -262,12 +277,6 @@ impl Place {
                 .into_owned()
         })
     }
-}
-
-/// The name of today's log: each day has a file of its own.
-pub fn todays(stem: &str, extension: &str) -> String {
-    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    format!("{stem}.{day}{extension}")
 }
 
 pub fn ran(output: Output) -> Ran {
