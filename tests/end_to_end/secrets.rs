@@ -334,7 +334,7 @@ fn a_person_is_told_which_store_is_waited_for() {
         out.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
     // The store goes away, and so the run goes on without it.
-    drop(listener.accept().unwrap());
+    until(|| listener.accept().is_ok(), "the store to be asked");
     drop(listener);
     stdout.read_to_string(&mut out).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "{out}");
