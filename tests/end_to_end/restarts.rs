@@ -127,6 +127,7 @@ impl Scene {
 
     fn change_all(&mut self) {
         self.version += 1;
+        self.table().until_free();
         for child in 0..CHILDREN {
             self.table().change(child, &record(child, self.version));
         }

@@ -120,6 +120,7 @@ fn a_table_is_the_same_one_whichever_way_leads_to_it() {
         "{}DB_CONNECTION_STRING=sqlite:link.db",
         through(&gate)
     ));
+        schema.until_free();
     let other = place.run(&["send", "--live", "--yes"]);
     assert_eq!(other.exit, 5, "{}", other.both());
     gate.open();
