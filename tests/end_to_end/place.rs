@@ -1,10 +1,11 @@
 //! A folder with a database, settings and a simulator on a real port, and the built
 //! program to run in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 
 use csc_simulator::{Running, Settings, Simulator, serve};
 use csc_staging::connection::parse;
@@ -92,7 +93,8 @@ impl Place {
         place
     }
 
-    /// The receiver goes down, with every connection to it. Gives the port that it had.
+    /// The receiver goes down, with every connection to it. Gives the port that it had, which
+    /// somebody else may be given unless it is a `free_port`.
     pub fn receiver_goes_down(&mut self) -> u16 {
         let port = self.running.address().port();
         let elsewhere = self
@@ -161,8 +163,6 @@ impl Place {
         file.write_all(text.as_bytes()).unwrap();
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_csc-sender"));
     /// The name of the newest log: each day has a file of its own.
     pub fn newest_log(&self, stem: &str, extension: &str) -> String {
         let begin = format!("{stem}.");
@@ -178,6 +178,8 @@ impl Place {
             .unwrap()
     }
 
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_csc-sender"));
         command
             .args(arguments)
             .current_dir(self.folder.path())
@@ -293,6 +295,21 @@ pub fn payload(n: u32) -> String {
         r#"{{"la_child_id":"C{n}","child_details":{{"sex":"M","date_of_birth":"2015-03-0{}"}}}}"#,
         1 + n % 9
     )
+}
+
+/// Ports that no system gives out by itself.
+const PORTS: std::ops::Range<u16> = 21_000..29_000;
+
+/// A port on which nobody listens, and that nobody else is given.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let port = rand::random_range(PORTS);
+    let is_new = GIVEN.lock().unwrap().insert(port);
+    if is_new && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        port
+    } else {
+        free_port()
+    }
 }
 
 /// Tells a program that a person has pressed Ctrl-C.
