@@ -153,6 +153,13 @@ impl Squid {
         );
     }
 
+    /// How many CONNECTs it has met, once there are so many: it replies before it logs.
+    pub fn connects(&self, expected: usize) -> usize {
+        let met = || self.log().matches("CONNECT").count();
+        until(|| met() >= expected, "squid to log the CONNECTs");
+        met()
+    }
+
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
