@@ -312,14 +312,26 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// Tells a program that a person has pressed Ctrl-C.
+/// Tells a program that a person has pressed Ctrl-C, once it has an ear for that: whoever starts
+/// the tests may have had the signal ignored, and it ends a program that has no handler yet.
 #[cfg(unix)]
 pub fn interrupt(child: &Child) {
+    #[cfg(target_os = "linux")]
+    until(|| handles_interrupts(child), "the program to handle Ctrl-C");
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
         .unwrap();
     assert!(killed.success());
+}
+
+#[cfg(target_os = "linux")]
+fn handles_interrupts(child: &Child) -> bool {
+    const SIGINT: u64 = 2;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & (1 << (SIGINT - 1)) != 0
 }
 
 /// Waits until something is so.

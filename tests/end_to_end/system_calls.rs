@@ -233,7 +233,7 @@ fn what_keeps_a_secret_or_serves_a_receiver_starts_no_program_either() {
         {strace} -o serve.txt "$CSC" simulator --port 0 >served.out &
         until grep "listens on" served.out; do sleep 0.05; done
         read process _ <serve.txt
-        kill -INT $process
+        kill -TERM $process
         wait
         "#
     );
