@@ -48,8 +48,12 @@ fn a_receiver_that_starts_again_in_mid_run_costs_nothing() {
             change_all(&place, round as u64);
         }
         let before = place.simulator.counts().posts;
+        place
+            .simulator
+            .order("slow=60000,after=2,times=1".parse().unwrap());
         let run = Watched::start(&place, &[&LIVE[..], &["--mode", mode]].concat());
-        until(|| place.simulator.counts().posts >= before + 2, "two posts");
+        let posts = || place.simulator.counts().posts - before;
+        until(|| posts() >= 3, "the post that is not answered");
         let port = place.receiver_goes_down();
         run.until_said("trying again in");
         place.receiver_comes_back(port);
