@@ -77,6 +77,7 @@ fn a_month(place: &Place, table: &Table<'_>, seed: u64) {
         } else {
             "deltas"
         };
+        table.until_free();
         let ran = place.live(&["--mode", mode]);
         assert!(
             [0, 1, 4].contains(&ran.exit),
@@ -85,6 +86,7 @@ fn a_month(place: &Place, table: &Table<'_>, seed: u64) {
         );
         place.simulator.withdraw_orders();
     }
+    table.until_free();
     let ran = place.live(&["--mode", "deltas"]);
     assert_eq!(ran.exit, 0, "{}", ran.both());
     let held = place.simulator.records("845");
@@ -103,6 +105,7 @@ fn a_month(place: &Place, table: &Table<'_>, seed: u64) {
         expected += 1;
     }
     assert_eq!(held.len(), expected, "nobody else is held");
+    table.until_free();
     let idle = place.live(&["--mode", "deltas"]);
     assert!(idle.stdout.contains("with 0 posts"), "{}", idle.stdout);
 }

@@ -292,7 +292,7 @@ fn wrong(tls: Tls, more: &str) -> (Place, Ran) {
     let at = format!("https://{}", server.address);
     place.write_env(&format!(
         "API_ENDPOINT={at}/children-in-social-care-data-receiver-test/1\n\
-         TOKEN_ENDPOINT={at}/x/oauth2/v2.0/token\nCA_BUNDLE=ca.pem\nAPI_TIMEOUT=5\n{more}"
+         TOKEN_ENDPOINT={at}/x/oauth2/v2.0/token\nCA_BUNDLE=ca.pem\n{more}"
     ));
     let ran = place.run(&["check", "receiver"]);
     says_no_secret(&ran);
@@ -352,7 +352,7 @@ fn a_name_that_is_not_found_and_a_port_that_nobody_listens_on_are_told() {
     place.write_env(&format!(
         "API_ENDPOINT=https://127.0.0.1:{port}/children-in-social-care-data-receiver-test/1\n\
          TOKEN_ENDPOINT=https://nowhere.invalid/x/oauth2/v2.0/token\n\
-         ALLOWED_HOSTS=nowhere.invalid\nAPI_TIMEOUT=5"
+         ALLOWED_HOSTS=nowhere.invalid"
     ));
     let ran = place.run(&["check", "receiver"]);
     assert_eq!(ran.exit, 1, "{}", ran.both());

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, Ran, ran, until};
+use crate::gate::Gate;
+use crate::place::{Place, Ran, ran};
 use crate::table::Table;
+use crate::two_runs::through;
 use crate::watched::Watched;
 
 const LIVE: [&str; 3] = ["send", "--live", "--yes"];
@@ -82,16 +84,23 @@ fn hours_ahead(at: jiff::Timestamp) -> i64 {
 
 #[test]
 fn a_clock_that_jumps_a_day_and_back_changes_nothing_of_a_run() {
-    let place = Place::new(60, &["slow=150"]);
-    place.write_env("MIN_GAP_MS=100");
+    let place = Place::new(60, &[]);
+    let gate = Gate::to(place.running.address());
+    place.write_env(&format!("{}MIN_GAP_MS=100", through(&gate)));
     let clock = Clock::of(&place);
-    let posts = || place.simulator.counts().posts;
+    let hold_reply = |to_post| {
+        let simulator = place.simulator.clone();
+        gate.hold_when(move || simulator.counts().posts >= to_post);
+    };
     let started = Instant::now();
+    hold_reply(1);
     let run = Watched::of(clock.start(&LIVE));
-    for (n, offset) in [(1, "+1d"), (2, "-1d"), (3, "+1d"), (4, "+0")] {
-        until(|| posts() >= n, "the next post");
+    for (next, offset) in [(2, "+1d"), (3, "-1d"), (4, "+1d"), (5, "+0")] {
+        gate.until_held();
         clock.set(offset);
+        hold_reply(next);
     }
+    gate.open();
     let ran = run.wait();
     assert_eq!(ran.exit, 0, "{}", ran.both());
     assert!(ran.stdout.contains("60 records sent"), "{}", ran.both());
@@ -101,7 +110,7 @@ fn a_clock_that_jumps_a_day_and_back_changes_nothing_of_a_run() {
         ran.both()
     );
     assert_eq!(place.simulator.counts().tokens, 1, "the token stays good");
-    assert_eq!(posts(), 6);
+    assert_eq!(place.simulator.counts().posts, 6);
     for n in 1..=60 {
         assert_eq!(place.simulator.arrivals("845", &format!("C{n}")), 1);
     }

@@ -4,7 +4,7 @@ use csc_staging::connect;
 use csc_staging::connection::parse;
 use serde_json::{Value, json};
 
-use crate::place::{Place, Ran, TABLE, todays};
+use crate::place::{Place, Ran, TABLE};
 use crate::postgres::{Schema, url};
 
 const REAL: &str = "ssd_api_data_staging";
@@ -220,7 +220,7 @@ fn a_scrambled_table_and_what_is_printed_hold_nothing_of_the_real_children() {
         assert_eq!(ran.exit, 0, "{}", ran.both());
         assert_silent(&ran.both(), "the output");
         assert_silent(
-            &std::fs::read_to_string(place.file(&todays("run", ".log"))).unwrap(),
+            &std::fs::read_to_string(place.file(&place.newest_log("run", ".log"))).unwrap(),
             "the log",
         );
     }
@@ -387,14 +387,19 @@ fn all_of_it_on_postgresql() {
         format!("{}.{REAL}", schema.name),
         format!("{}.{TABLE}", schema.name),
     );
-    done(place.run(&["init"]));
-    done(place.run(&["fake", "--count", "1200"]));
-    done(place.run(&["validate", "--strict"]));
-    done(place.live(&["--batch-size", "100"]));
-    done(place.run(&["fake", "changes"]));
-    done(place.live(&["--mode", "deltas"]));
+    let run = |arguments: &[&str]| {
+        schema.until_free();
+        place.run(arguments)
+    };
+    let live = |more: &[&str]| run(&[&["send", "--live", "--yes"], more].concat());
+    done(run(&["init"]));
+    done(run(&["fake", "--count", "1200"]));
+    done(run(&["validate", "--strict"]));
+    done(live(&["--batch-size", "100"]));
+    done(run(&["fake", "changes"]));
+    done(live(&["--mode", "deltas"]));
     assert_eq!(place.simulator.counts().children_held, 1200 - 6 + 12);
-    let back = done(place.run(&["reset", "--status", "sent"]));
+    let back = done(run(&["reset", "--status", "sent"]));
     assert!(back.stdout.contains("sent 1206"), "{}", back.stdout);
     for n in 1..=12 {
         let text = child(n).to_string().replace('\'', "''");
@@ -404,10 +409,10 @@ fn all_of_it_on_postgresql() {
         ));
     }
     let scramble = ["scramble", "--from", &real, "--to", &anon];
-    let refused = place.run(&scramble);
+    let refused = run(&scramble);
     assert_eq!(refused.exit, 6, "{}", refused.both());
     assert!(refused.stderr.contains("CSC0622"), "{}", refused.stderr);
-    let ran = done(place.run(&[&scramble[..], &["--replace", "-vv"]].concat()));
+    let ran = done(run(&[&scramble[..], &["--replace", "-vv"]].concat()));
     assert_silent(&ran.both().replace(&schema.name, ""), "the output");
     let rows = schema.rows(&format!(
         "SELECT concat_ws(' ', person_id, legacy_id, json_payload, previous_json_payload) FROM {anon}"

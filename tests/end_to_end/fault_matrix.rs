@@ -88,6 +88,34 @@ impl Fault {
 }
 
 impl Fault {
+    /// Whether it ends with API_TIMEOUT only.
+    fn lasts(self) -> bool {
+        let a_batch = Seen {
+            head: String::new(),
+            body: b"[{},{}]".to_vec(),
+            elsewhere: String::new(),
+        };
+        let is_slow = |step: &Step| matches!(step, Step::Silence | Step::Drip(_));
+        match self {
+            Fault::Posts(answer)
+            | Fault::Post(answer)
+            | Fault::Tokens(answer)
+            | Fault::Token(answer)
+            | Fault::LaterTokens(answer)
+            | Fault::Proxy(answer) => answer(&a_batch).iter().any(is_slow),
+            Fault::ReceiverTls(tls) | Fault::TokenTls(tls) => matches!(tls, Tls::SilentHandshake),
+            Fault::Simulator(_)
+            | Fault::ReceiverResets
+            | Fault::TokenResets
+            | Fault::ReceiverRefuses
+            | Fault::TokenRefuses
+            | Fault::ReceiverUnknown
+            | Fault::TokenUnknown
+            | Fault::ProxyRefuses
+            | Fault::ProxyUnknown => false,
+        }
+    }
+
     /// The same for a command whose only post is that of the test record.
     pub fn for_one_post(self) -> Fault {
         match self {
@@ -1227,8 +1255,10 @@ impl Stage {
             Fault::ProxyUnknown => "proxy.invalid:8080".to_string(),
             _ => String::new(),
         };
+        // A good request that took longer would be tried again, and that try struck instead.
+        let timeout = if fault.lasts() { 5 } else { 60 };
         let mut settings = format!(
-            "ALLOWED_HOSTS=receiver.invalid,token.invalid\nAPI_TIMEOUT=5\nMAX_RETRIES=1\n\
+            "ALLOWED_HOSTS=receiver.invalid,token.invalid\nAPI_TIMEOUT={timeout}\nMAX_RETRIES=1\n\
              RETRY_BASE_MS=1\nMIN_GAP_MS={}\nBATCH_SIZE=2\nMAX_WAIT=5\n",
             min_gap(),
         );

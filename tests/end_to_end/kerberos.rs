@@ -1,11 +1,11 @@
 //! Negotiate with real Kerberos: MIT's KDC and squid's own helper, all on this machine.
 //! `scripts/test-kerberos` installs them and runs this.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::place::until;
+use crate::place::{free_port, until};
 use crate::proxies::{Behind, all_went};
 use crate::squid::{HELPERS, REQUIRED, Squid};
 
@@ -19,11 +19,7 @@ impl Realm {
     fn new() -> Realm {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let files = [
             (
                 "krb5.conf",

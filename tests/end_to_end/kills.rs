@@ -208,6 +208,7 @@ fn killed_again_and_again(place: &Place, table: &Table<'_>, mode: &str, seed: u6
         let when = format!("after kill {killed}, {mode}, seed {seed}");
         nothing_is_marked_that_did_not_arrive(place, table, &when);
     }
+    table.until_free();
     let last = place.run(&arguments);
     assert_eq!(last.exit, 0, "{}", last.both());
     nothing_is_marked_that_did_not_arrive(place, table, "at the end");
@@ -222,6 +223,7 @@ fn killed_again_and_again(place: &Place, table: &Table<'_>, mode: &str, seed: u6
         }
     }
     what_arrived_twice_is_named(place, table);
+    table.until_free();
     let idle = place.run(&arguments);
     assert!(idle.stdout.contains("with 0 posts"), "{}", idle.both());
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::gate::Gate;
 use crate::kills::{nothing_is_marked_that_did_not_arrive, record, what_arrived_twice_is_named};
-use crate::place::{Place, until};
+use crate::place::{Place, free_port, until};
 use crate::table::Table;
 use crate::two_runs::through;
 use crate::watched::Watched;
@@ -39,15 +39,21 @@ fn all_arrived_and_what_came_twice_is_named(place: &Place, about: &str) {
 
 #[test]
 fn a_receiver_that_starts_again_in_mid_run_costs_nothing() {
-    let mut place = with_children(&["slow=300"]);
+    let mut place = with_children(&[]);
+    // Its port is nobody else's while it is down.
+    place.receiver_comes_back(free_port());
     place.write_env("RETRY_BASE_MS=100\nMAX_RETRIES=30");
     for (round, mode) in ["full", "deltas", "full"].into_iter().enumerate() {
         if round > 0 {
             change_all(&place, round as u64);
         }
         let before = place.simulator.counts().posts;
+        place
+            .simulator
+            .order("slow=60000,after=2,times=1".parse().unwrap());
         let run = Watched::start(&place, &[&LIVE[..], &["--mode", mode]].concat());
-        until(|| place.simulator.counts().posts >= before + 2, "two posts");
+        let posts = || place.simulator.counts().posts - before;
+        until(|| posts() >= 3, "the post that is not answered");
         let port = place.receiver_goes_down();
         run.until_said("trying again in");
         place.receiver_comes_back(port);
@@ -60,13 +66,12 @@ fn a_receiver_that_starts_again_in_mid_run_costs_nothing() {
 
 #[test]
 fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next_run() {
-    let place = with_children(&["slow=100"]);
+    let place = with_children(&[]);
     let gate = Gate::to(place.running.address());
     place.write_env(&format!("{}API_TIMEOUT=5\nMAX_RETRIES=1", through(&gate)));
-    let run = Watched::start(&place, &LIVE);
-    until(|| place.simulator.counts().posts > 0, "the first post");
-    gate.hold();
-    let ran = run.wait();
+    let simulator = place.simulator.clone();
+    gate.hold_when(move || simulator.counts().posts >= 2);
+    let ran = place.run(&LIVE);
     assert_eq!(ran.exit, 4, "{}", ran.both());
     assert!(ran.stderr.contains("CSC0410"), "{}", ran.stderr);
     assert!(ran.stderr.contains("after 2 tries"), "{}", ran.stderr);
@@ -87,7 +92,7 @@ fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next
         "the others are as they were: {}",
         ran.both()
     );
-    assert!(status_is("pending") >= 30, "{}", ran.both());
+    assert!(status_is("pending") >= 40, "{}", ran.both());
     let table = Table::Sqlite(&place);
     nothing_is_marked_that_did_not_arrive(&place, &table, "while the network is down");
     // What was on its way arrives late, when nobody waits for it any more.
@@ -96,7 +101,7 @@ fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next
     until(
         || {
             lost.iter()
-                .all(|child| place.simulator.arrivals("845", child) > 0)
+                .all(|child| place.simulator.arrivals("845", child) > 1)
         },
         "the late batch",
     );
@@ -109,7 +114,7 @@ fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next
     );
     all_arrived_and_what_came_twice_is_named(&place, &next.both());
     for child in lost {
-        assert!(place.simulator.arrivals("845", &child) >= 2, "{child}");
+        assert!(place.simulator.arrivals("845", &child) >= 3, "{child}");
     }
     let idle = place.run(&LIVE);
     assert!(idle.stdout.contains("with 0 posts"), "{}", idle.both());

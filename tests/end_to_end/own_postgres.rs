@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Ports that no system gives out by itself.
-const PORTS: std::ops::Range<u16> = 21_000..29_000;
+use crate::place::free_port;
 
 pub struct OwnPostgres {
     folder: tempfile::TempDir,
@@ -20,14 +19,6 @@ fn bin() -> PathBuf {
         .map(|entry| entry.unwrap().path().join("bin"))
         .max()
         .unwrap()
-}
-
-fn free_port() -> u16 {
-    let port = rand::random_range(PORTS);
-    match std::net::TcpListener::bind(("127.0.0.1", port)) {
-        Ok(_) => port,
-        Err(_) => free_port(),
-    }
 }
 
 impl OwnPostgres {

@@ -1,10 +1,11 @@
 //! A folder with a database, settings and a simulator on a real port, and the built
 //! program to run in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 
 use csc_simulator::{Running, Settings, Simulator, serve};
 use csc_staging::connection::parse;
@@ -92,7 +93,8 @@ impl Place {
         place
     }
 
-    /// The receiver goes down, with every connection to it. Gives the port that it had.
+    /// The receiver goes down, with every connection to it. Gives the port that it had, which
+    /// somebody else may be given unless it is a `free_port`.
     pub fn receiver_goes_down(&mut self) -> u16 {
         let port = self.running.address().port();
         let elsewhere = self
@@ -159,6 +161,21 @@ impl Place {
             .open(self.file(".env"))
             .unwrap();
         file.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The name of the newest log: each day has a file of its own.
+    pub fn newest_log(&self, stem: &str, extension: &str) -> String {
+        let begin = format!("{stem}.");
+        let day = |name: &str| -> Option<jiff::civil::Date> {
+            let name = name.strip_prefix(&begin)?.strip_suffix(extension)?;
+            name.parse().ok()
+        };
+        std::fs::read_dir(self.folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| day(name).is_some())
+            .max()
+            .unwrap()
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -264,12 +281,6 @@ impl Place {
     }
 }
 
-/// The name of today's log: each day has a file of its own.
-pub fn todays(stem: &str, extension: &str) -> String {
-    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
-    format!("{stem}.{day}{extension}")
-}
-
 pub fn ran(output: Output) -> Ran {
     Ran {
         exit: output.status.code().unwrap_or(-1),
@@ -286,14 +297,41 @@ pub fn payload(n: u32) -> String {
     )
 }
 
-/// Tells a program that a person has pressed Ctrl-C.
+/// Ports that no system gives out by itself.
+const PORTS: std::ops::Range<u16> = 21_000..29_000;
+
+/// A port on which nobody listens, and that nobody else is given.
+pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let port = rand::random_range(PORTS);
+    let is_new = GIVEN.lock().unwrap().insert(port);
+    if is_new && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        port
+    } else {
+        free_port()
+    }
+}
+
+/// Tells a program that a person has pressed Ctrl-C, once it has an ear for that: whoever starts
+/// the tests may have had the signal ignored, and it ends a program that has no handler yet.
 #[cfg(unix)]
 pub fn interrupt(child: &Child) {
+    #[cfg(target_os = "linux")]
+    until(|| handles_interrupts(child), "the program to handle Ctrl-C");
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
         .unwrap();
     assert!(killed.success());
+}
+
+#[cfg(target_os = "linux")]
+fn handles_interrupts(child: &Child) -> bool {
+    const SIGINT: u64 = 2;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    caught & (1 << (SIGINT - 1)) != 0
 }
 
 /// Waits until something is so.

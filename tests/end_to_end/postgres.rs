@@ -1,6 +1,6 @@
 //! The same path on PostgreSQL.
 
-use crate::place::Place;
+use crate::place::{Place, until};
 
 /// A schema of its own in the tests' PostgreSQL.
 pub struct Schema {
@@ -68,6 +68,18 @@ impl Schema {
             .unwrap();
     }
 
+    /// Waits until no run has a table in it: PostgreSQL notices that one has ended a moment after
+    /// everybody else.
+    pub fn until_free(&self) {
+        let holders = format!(
+            "SELECT lock.pid::text FROM pg_locks AS lock JOIN pg_class AS held ON held.oid = lock.objid
+             WHERE lock.locktype = 'advisory' AND lock.granted
+               AND held.relnamespace = '{}'::regnamespace",
+            self.name
+        );
+        until(|| self.rows(&holders).is_empty(), "the run lock to be free");
+    }
+
     pub fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         self.client
             .runtime
@@ -121,6 +133,7 @@ fn the_main_job_on_postgresql() {
     );
     let held = place.simulator.record("845", "C1").unwrap();
     assert_eq!(held["child_details"]["surname"], "O'Brien");
+    schema.until_free();
     let testing = place.run(&["send"]);
     assert_eq!(testing.exit, 0, "{}", testing.both());
     let status = place.run(&["status"]);

@@ -344,7 +344,7 @@ fn a_wrong_password_is_told_from_none() {
     assert!(ran.stderr.contains("it offers Basic"), "{}", ran.both());
     // Every try counts towards locking the account, so there is only one, after the one
     // that asks.
-    assert_eq!(squid.log().matches("CONNECT").count(), 2, "{}", squid.log());
+    assert_eq!(squid.connects(2), 2, "{}", squid.log());
     let place = Place::new(3, &[]);
     place.write_env(&format!(
         "PROXY={}\nPROXY_USER={USER}\nPROXY_PASSWORD=stale",
@@ -394,7 +394,7 @@ fn a_proxy_that_finds_nobody_is_told_after_the_retries() {
         "{}",
         ran.both()
     );
-    assert_eq!(squid.log().matches("CONNECT").count(), 2, "{}", squid.log());
+    assert_eq!(squid.connects(2), 2, "{}", squid.log());
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn a_proxy_that_refuses_connect_ends_the_run_at_once() {
         "{}",
         ran.both()
     );
-    assert_eq!(squid.log().matches("CONNECT").count(), 1, "{}", squid.log());
+    assert_eq!(squid.connects(1), 1, "{}", squid.log());
 }
 
 #[test]

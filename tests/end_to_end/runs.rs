@@ -1,6 +1,9 @@
 //! Runs as people and schedulers start them.
 
+use crate::gate::Gate;
 use crate::place::{Place, payload, ran, until};
+use crate::two_runs::through;
+use crate::watched::Watched;
 
 #[test]
 fn testing_mode_needs_only_the_database_and_the_code() {
@@ -129,11 +132,18 @@ fn a_run_that_is_under_way_keeps_another_one_out() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_batch_under_way_records_it_and_leaves() {
-    let place = Place::new(30, &["slow=4000"]);
-    let child = place.start(&["send", "--live", "--yes"]);
-    until(|| place.simulator.counts().posts > 0, "the first post");
-    crate::place::interrupt(&child);
-    let ran = ran(child.wait_with_output().unwrap());
+    let place = Place::new(30, &[]);
+    let gate = Gate::to(place.running.address());
+    // The gap gives it a minute to heed what it has heard.
+    place.write_env(&format!("{}MIN_GAP_MS=60000", through(&gate)));
+    let simulator = place.simulator.clone();
+    gate.hold_when(move || simulator.counts().posts > 0);
+    let run = Watched::start(&place, &["send", "--live", "--yes"]);
+    gate.until_held();
+    crate::place::interrupt(&run.child);
+    run.until_said("Stopping:");
+    gate.open();
+    let ran = run.wait();
     assert_eq!(ran.exit, 130, "{}", ran.both());
     assert_eq!(place.statuses(), "pending 20, sent 10");
     assert_eq!(place.simulator.counts().accepted_records, 10);

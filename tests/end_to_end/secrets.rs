@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use csc_simulator::{CLIENT_SECRET, SUPPLIER_KEY};
 
-use crate::place::{Place, Ran, ran, todays, until};
+use crate::place::{Place, Ran, ran, until};
 
 /// A bus that has no Secret Service, and starts none.
 const BARE_BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -334,7 +334,7 @@ fn a_person_is_told_which_store_is_waited_for() {
         out.push_str(&String::from_utf8_lossy(&buffer[..read]));
     }
     // The store goes away, and so the run goes on without it.
-    drop(listener.accept().unwrap());
+    until(|| listener.accept().is_ok(), "the store to be asked");
     drop(listener);
     stdout.read_to_string(&mut out).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(2), "{out}");
@@ -530,7 +530,7 @@ fn what_the_program_creates_is_for_its_owner_alone_whatever_the_umask() {
     );
     assert_eq!(ran.exit, 0, "{}", ran.both());
     assert!(!ran.stderr.contains("warning:"), "{}", ran.stderr);
-    let log = todays("run", ".log");
+    let log = place.newest_log("run", ".log");
     for (name, expected) in [
         ("new/state", 0o700),
         ("new/state/journal.db", 0o600),
@@ -550,7 +550,7 @@ fn files_that_others_may_read_are_told_with_the_command_that_mends_them() {
     place.write_env("STATE_DIR=state of mind\nLOG_FILE=it's a log");
     assert_eq!(place.live(&[]).exit, 0);
     std::fs::write(place.file("csc-sender.toml"), "max_retries = 2\n").unwrap();
-    let log = todays("it's a log", "");
+    let log = place.newest_log("it's a log", "");
     let exposed = [
         (".env", 0o644, 0o600),
         ("csc-sender.toml", 0o640, 0o600),

@@ -1,12 +1,12 @@
 //! A real proxy: Debian's squid, on a free port of this machine, with a configuration of
 //! its own. `scripts/test` installs it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::place::until;
+use crate::place::{free_port, until};
 
 pub const HELPERS: &str = "/usr/lib/squid";
 
@@ -68,13 +68,15 @@ impl Squid {
 
     /// As `start`, with an environment for its helpers.
     pub fn start_in(lines: &str, environment: &[(&str, String)]) -> Squid {
+        let start = || Squid::start_at(free_port(), lines, environment);
+        // Somebody else's server may have been quicker at the port.
+        start().or_else(|_| start()).unwrap()
+    }
+
+    /// Gives what it said where it ends before it listens.
+    fn start_at(port: u16, lines: &str, environment: &[(&str, String)]) -> Result<Squid, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
         let files = [
             ("hosts", "127.0.0.1 receiver.test\n".to_string()),
             // openssl passwd -1 -salt csc 'p:ss wörd'
@@ -116,15 +118,18 @@ impl Squid {
             port,
             folder,
         };
+        let mut has_ended = false;
         until(
             || {
-                let ended = squid.child.try_wait().unwrap();
-                assert!(ended.is_none(), "squid: {}", squid.read("cache.log"));
-                TcpStream::connect(("127.0.0.1", port)).is_ok()
+                has_ended = squid.child.try_wait().unwrap().is_some();
+                has_ended || TcpStream::connect(("127.0.0.1", port)).is_ok()
             },
             "squid listens",
         );
-        squid
+        if has_ended {
+            return Err(squid.read("cache.log"));
+        }
+        Ok(squid)
     }
 
     pub fn url(&self) -> String {
@@ -146,6 +151,13 @@ impl Squid {
             || self.log().contains(what),
             &format!("{what} in {}", log.display()),
         );
+    }
+
+    /// How many CONNECTs it has met, once there are so many: it replies before it logs.
+    pub fn connects(&self, expected: usize) -> usize {
+        let met = || self.log().matches("CONNECT").count();
+        until(|| met() >= expected, "squid to log the CONNECTs");
+        met()
     }
 
     fn read(&self, name: &str) -> String {

@@ -121,6 +121,7 @@ fn testing_mode_with_postgresql_talks_to_the_database_only() {
         schema.execute(&format!(
             "INSERT INTO {table} (person_id, json_payload) VALUES ('P1', '{{\"la_child_id\":\"C1\"}}')"
         ));
+        schema.until_free();
         let (ran, trace) = traced(&place, arguments);
         assert_eq!(ran.exit, 0, "{arguments:?}: {}", ran.both());
         for address in addresses(&trace) {
@@ -232,7 +233,7 @@ fn what_keeps_a_secret_or_serves_a_receiver_starts_no_program_either() {
         {strace} -o serve.txt "$CSC" simulator --port 0 >served.out &
         until grep "listens on" served.out; do sleep 0.05; done
         read process _ <serve.txt
-        kill -INT $process
+        kill -TERM $process
         wait
         "#
     );

@@ -27,6 +27,13 @@ impl Table<'_> {
         }
     }
 
+    /// Waits until the run that had it is gone for its database too.
+    pub fn until_free(&self) {
+        if let Table::Postgres(schema, _) = self {
+            schema.until_free();
+        }
+    }
+
     fn texts(&self, sql: &str, columns: usize) -> Vec<Vec<Option<String>>> {
         match self {
             Table::Sqlite(place) => place

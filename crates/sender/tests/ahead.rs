@@ -173,7 +173,7 @@ async fn what_was_written_ahead_of_a_stop_goes_with_the_next_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_table_does_not_take_is_recorded_by_the_next_run() {
     for row in [5, 15, 35] {
-        let bench = without_gap(60, &[]).await;
+        let bench = without_gap(100, &[]).await;
         bench.execute(&format!(
             "CREATE TRIGGER full BEFORE UPDATE ON {{t}} WHEN NEW.id = {row}
              BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
@@ -186,7 +186,8 @@ async fn what_a_table_does_not_take_is_recorded_by_the_next_run() {
             arrived,
             "{first:?}"
         );
-        assert!(arrived < 60, "it goes on although the table takes no more");
+        // Up to four batches after the one that is not taken, which is the fourth at most.
+        assert!(arrived < 100, "it goes on although the table takes no more");
         bench.execute("DROP TRIGGER full");
         let second = bench.run().await;
         assert_eq!(
@@ -194,8 +195,8 @@ async fn what_a_table_does_not_take_is_recorded_by_the_next_run() {
             (first.unrecorded.count, 0),
             "{second:?}"
         );
-        assert_eq!(bench.simulator.counts().accepted_records, 60);
-        assert_eq!(bench.statuses(), counts(&[("sent", 60)]));
+        assert_eq!(bench.simulator.counts().accepted_records, 100);
+        assert_eq!(bench.statuses(), counts(&[("sent", 100)]));
     }
 }
 

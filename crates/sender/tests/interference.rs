@@ -14,12 +14,13 @@ mod place;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use csc_message::Probe;
 use csc_payload::meaning;
 use csc_sender_run::{Gap, Payloads, Run, Stop};
+use csc_simulator::Simulator;
 use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
     Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
@@ -27,7 +28,7 @@ use csc_staging::{
     Superseded, TableShape, TableSummary, connect,
 };
 use futures_util::FutureExt;
-use place::{Bench, Told};
+use place::{Bench, Told, send};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -230,8 +231,8 @@ struct Meddled {
     /// fault of its own.
     pages: AtomicU32,
     records: AtomicU32,
-    /// How long each recording takes.
-    slowness: Duration,
+    /// Nothing is recorded before so many posts have arrived.
+    slow_until: Option<(Simulator, u64)>,
     /// Whether the rows are counted where it is looked whether there are any.
     counts: bool,
 }
@@ -246,7 +247,7 @@ impl Meddled {
             },
             pages: AtomicU32::new(u32::MAX),
             records: AtomicU32::new(u32::MAX),
-            slowness: Duration::ZERO,
+            slow_until: None,
             counts: false,
         }
     }
@@ -319,7 +320,13 @@ impl StagingStore for Meddled {
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
         let records = self.records.fetch_sub(1, Ordering::SeqCst);
         assert!(records > 0, "a fault on purpose");
-        tokio::time::sleep(self.slowness).await;
+        if let Some((simulator, posts)) = &self.slow_until {
+            let begun = Instant::now();
+            while simulator.counts().posts < *posts {
+                assert!(begun.elapsed().as_secs() < 30, "too few posts arrive");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
         self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
         self.meddler.meddle().await;
@@ -399,8 +406,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             store: Arc::new(meddled),
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+        let report = send(&run, &bench.client(), &mut Told::default()).await;
         let when = format!("run {n}, seed {seed}");
         assert!(report.ended_by.is_none(), "{when}: {report:?}");
         changed += report.changed.count;
@@ -414,8 +420,7 @@ async fn meddled_with(bench: Bench, table: Table, runs: u64, seed: u64) {
             store: table.store().await,
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let last = run.send(&bench.client(), stop, &mut Told::default()).await;
+        let last = send(&run, &bench.client(), &mut Told::default()).await;
         assert!(last.ended_by.is_none(), "{last:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
         assert!(
@@ -469,8 +474,7 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
         store: Arc::new(broken),
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     let ended_by = report.ended_by.as_ref().unwrap();
     assert_eq!(ended_by.code(), 619, "{ended_by}");
     assert!(report.left() >= 50, "{report:?}");
@@ -487,7 +491,8 @@ async fn a_fault_of_the_program_while_it_reads_ends_the_run_and_is_not_the_end_o
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_records() {
     for batches_before in 0..3 {
-        let bench = Bench::new(60, &[]).await;
+        // The table is told of three batches at once, at most: of seven, three times at least.
+        let bench = Bench::new(70, &[]).await;
         let table = Arc::new(Table::in_sqlite(&bench));
         // Whatever arrives twice was posted twice.
         let untouched = || Meddling::at_random(6, 0);
@@ -519,15 +524,14 @@ async fn what_was_accepted_is_recorded_after_a_fault_of_the_program_while_it_rec
             store: Arc::new(counting),
             ..bench.a_run().await
         };
-        let (_stopper, stop) = Stop::new();
-        let next = run.send(&client, stop, &mut Told::default()).await;
+        let next = send(&run, &client, &mut Told::default()).await;
         assert!(next.ended_by.is_none(), "{next:?}");
         assert_eq!(next.left(), 0, "{next:?}");
         assert_eq!(next.caught_up.count, written - in_the_table, "{next:?}");
-        assert_eq!(next.eligible, 60 - written, "{next:?}");
+        assert_eq!(next.eligible, 70 - written, "{next:?}");
         // What was on its way, or about to be, has no receipt in the journal: it goes again,
         // and is named. Without a gap that is two batches.
-        let twice = bench.simulator.counts().accepted_records - 60;
+        let twice = bench.simulator.counts().accepted_records - 70;
         assert_eq!(twice, accepted - written, "{next:?}");
         assert!((twice..=20).contains(&next.sent_again.count), "{next:?}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
@@ -545,15 +549,15 @@ async fn batches_that_wait_for_a_slow_table_go_into_it_together() {
         sql: "UPDATE {t} SET json_payload = '{\"la_child_id\":\"C15\"}' WHERE id = 15",
     };
     let slow = Arc::new(Meddled {
-        slowness: Duration::from_millis(300),
+        // As many as are posted while the first batch is recorded: two more wait by then.
+        slow_until: Some((bench.simulator.clone(), 5)),
         ..Meddled::new(&table, meddling).await
     });
     let run = Run {
         store: Arc::clone(&slow) as Arc<dyn StagingStore>,
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     assert!(report.ended_by.is_none(), "{report:?}");
     let recordings = u32::MAX - slow.records.load(Ordering::SeqCst);
     assert!((2..6).contains(&recordings), "{recordings} for six batches");
@@ -593,8 +597,7 @@ async fn changed_once(
         store: Arc::clone(&meddled) as Arc<dyn StagingStore>,
         ..bench.a_run().await
     };
-    let (_stopper, stop) = Stop::new();
-    let report = run.send(&bench.client(), stop, &mut Told::default()).await;
+    let report = send(&run, &bench.client(), &mut Told::default()).await;
     assert!(report.ended_by.is_none(), "moment {moment}: {report:?}");
     let Meddling::Once { left, .. } = &meddled.meddler.meddling else {
         unreachable!("it was made above");

@@ -654,7 +654,9 @@ mod together {
 
     #[tokio::test]
     async fn every_record_arrives_once_whatever_some_of_the_posts_come_to() {
-        let bench = side_by_side(125, &["status=503,times=3", "429=0,times=1"]).await;
+        let mut bench = side_by_side(125, &["status=503,times=3", "429=0,times=1"]).await;
+        // One batch may meet all of them.
+        bench.options.retry.max_retries = 10;
         let report = bench.run().await;
         assert_eq!(report.exit(), Exit::Done);
         assert_eq!((report.accepted, report.left()), (125, 0));
@@ -698,7 +700,7 @@ mod together {
         let first = bench.run().await;
         assert_eq!(first.ended_by.as_ref().unwrap().code(), 303);
         let held = bench.simulator.counts().accepted_records;
-        assert!(held >= 20, "{held} records were accepted side by side");
+        assert!(held >= 10, "the batch itself was accepted");
         assert_eq!(first.accepted + first.unrecorded.count, held, "{first:?}");
         bench.execute("DROP TRIGGER full");
         let second = bench.run().await;
@@ -711,13 +713,16 @@ mod together {
         assert_eq!(bench.statuses(), counts(&[("sent", 40)]));
     }
 
-    /// Looks into the journal whenever a run waits.
-    struct Waits<'a>(&'a Bench, Vec<usize>);
+    /// Whenever a run waits: the receipts in the journal, and the records that were accepted.
+    struct Waits<'a>(&'a Bench, Vec<(u64, u64)>);
 
     impl Watch for Waits<'_> {
         fn event(&mut self, event: Event) {
             if let Event::Waiting { .. } = event {
-                self.1.push(self.0.journal_receipts());
+                self.1.push((
+                    self.0.journal_receipts() as u64,
+                    self.0.simulator.counts().accepted_records,
+                ));
             }
         }
     }
@@ -732,10 +737,10 @@ mod together {
             let report = run.send(&bench.client(), stop, &mut waits).await;
             assert_eq!(report.exit(), Exit::Done, "{report:?}");
             // As many as were posted side by side, but the one.
-            let Waits(_, receipts) = waits;
+            let Waits(_, waits) = waits;
             assert!(
-                receipts.len() == 1 && receipts[0] >= 20 && receipts[0] % 10 == 0,
-                "{receipts:?}"
+                matches!(waits[..], [(receipts, accepted)] if receipts == accepted),
+                "{waits:?}"
             );
         }
     }

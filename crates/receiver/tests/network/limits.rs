@@ -148,7 +148,7 @@ fn tls_headers_and_bodies_have_an_end_however_slowly_they_come() {
     let tls = Server::at_once(silent);
     let url = format!("https://127.0.0.1:{}/x", tls.port);
     assert_eq!(kind(sent_in_a_hurry(&url)), FaultKind::Timeout);
-    assert_eq!(tls.heard().len(), 1);
+    assert_eq!(tls.heard_at_last().len(), 1);
     let no_headers = Server::after_request(move |socket, _| silent(socket));
     assert_eq!(kind(sent_in_a_hurry(&no_headers.url())), FaultKind::Timeout);
     let dripping = |head: &'static [u8], drop: &'static [u8]| {

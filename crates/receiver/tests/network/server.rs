@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use csc_receiver::{CurlTransport, Fault, Method, NetworkOptions, Reply, Request, Transport};
@@ -63,6 +63,16 @@ impl Server {
     /// The requests so far, or an empty text for each connection that was not read.
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// The same once there is one: who asked may have gone before it was taken up.
+    pub fn heard_at_last(&self) -> Vec<String> {
+        let begun = Instant::now();
+        while self.heard().is_empty() {
+            assert!(begun.elapsed().as_secs() < 60, "nobody asked");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.heard()
     }
 }
 

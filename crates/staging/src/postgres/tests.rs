@@ -27,7 +27,7 @@ const SHORT: Patience = Patience {
         Duration::from_millis(50),
         Duration::from_millis(100),
     ],
-    lock_again: Duration::from_secs(2),
+    lock_again: Duration::from_secs(20),
 };
 
 /// As short, and as often as a server needs that is back at some time.
@@ -211,6 +211,22 @@ impl Scene {
         self.way.store(&self.table, None).await
     }
 
+    /// Waits until no session has the table's run lock.
+    async fn unlocked(&self) {
+        let held = format!(
+            "SELECT 1 FROM pg_locks
+             WHERE locktype = 'advisory' AND granted AND objid = '{}'::regclass",
+            self.table
+        );
+        let begun = std::time::Instant::now();
+        while !self.admin.query(&held, &[]).await.unwrap().is_empty() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "it is never free"
+            );
+        }
+    }
+
     async fn clean(self) {
         let sql = format!("DROP SCHEMA {} CASCADE", self.schema);
         self.admin.batch_execute(&sql).await.unwrap();
@@ -270,6 +286,8 @@ async fn a_lost_connection_is_made_anew_for_reading_and_for_writing() {
     let rows = read(&store).await;
     assert_eq!(rows.len(), 3);
     scene.way.cut();
+    // The server takes a moment to notice that the session which had the lock is gone.
+    scene.unlocked().await;
     let standstill = store.standstill();
     assert_eq!(record(&store, rows).await, [1, 2, 3]);
     assert_eq!(read(&store).await.len(), 1, "the refused one goes again");
@@ -346,8 +364,13 @@ async fn the_run_lock_is_taken_again_on_a_new_connection() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_whose_lock_another_took_meanwhile_ends() {
+    const HURRIED: Patience = Patience {
+        lock_again: Duration::from_secs(2),
+        ..SHORT
+    };
     let scene = Scene::new().await;
-    let (store, other) = (scene.store().await, scene.store().await);
+    let store = scene.way.patient_store(&scene.table, None, HURRIED).await;
+    let other = scene.store().await;
     store.lock().await.unwrap();
     let rows = read(&store).await;
     scene.way.cut();
@@ -364,7 +387,7 @@ async fn a_run_whose_lock_another_took_meanwhile_ends() {
     assert_eq!(ended.kind, StoreErrorKind::Busy, "{ended}");
     let waited = standstill.borrow().clone().unwrap();
     assert!(waited.why.contains("run lock"), "{waited:?}");
-    assert_eq!(waited.patience, SHORT.lock_again);
+    assert_eq!(waited.patience, HURRIED.lock_again);
     assert!(ended.message.what().contains("has taken over"), "{ended}");
     assert_eq!(read(&other).await.len(), 1, "what was sent is recorded");
     scene.clean().await;

@@ -15,7 +15,7 @@ use crate::{PageLimits, RowResult};
 use double::{Answer, Asked, Cell, Door, Double, text};
 
 const QUICK: Patience = Patience {
-    statement: Duration::from_secs(1),
+    statement: Duration::from_secs(30),
     blocked: &[Duration::from_millis(1), Duration::from_millis(1)],
     lost: &[Duration::from_millis(1); 4],
     lock_again: Duration::from_millis(10),
@@ -92,7 +92,7 @@ fn ids(ids: &[i64]) -> Answer {
 fn target(double: &Double, more: &str) -> SqlServerTarget {
     let string = format!(
         "Driver={{ODBC Driver 17 for SQL Server}};Server=127.0.0.1,{};Database=HDM_Local;UID=csc;\
-         PWD=hunter2;Connection Timeout=1;{more}",
+         PWD=hunter2;Connection Timeout=30;{more}",
         double.address.port()
     );
     match parse(&string).unwrap().target {
@@ -102,8 +102,15 @@ fn target(double: &Double, more: &str) -> SqlServerTarget {
 }
 
 async fn store_on(target: &SqlServerTarget) -> Result<SqlServerStore, StoreError> {
+    patient_store_on(target, QUICK).await
+}
+
+async fn patient_store_on(
+    target: &SqlServerTarget,
+    patience: Patience,
+) -> Result<SqlServerStore, StoreError> {
     let table = "ssd_api_data_staging_anon".parse().unwrap();
-    SqlServerStore::connect_with(target, &table, QUICK).await
+    SqlServerStore::connect_with(target, &table, patience).await
 }
 
 async fn store(double: &Double) -> SqlServerStore {
@@ -208,7 +215,11 @@ async fn a_server_that_is_not_there_or_silent_is_told_in_words() {
     assert_eq!(error.message.code(), 308, "{error}");
     assert!(error.message.next().contains("TCP port"), "{error}");
     let silent = Double::start(Door::Silent, |_| Answer::Nothing).await;
-    let error = refused(&silent, "").await;
+    let hurried = SqlServerTarget {
+        connect_timeout: Some(Duration::from_secs(1)),
+        ..target(&silent, "")
+    };
+    let error = store_on(&hurried).await.err().unwrap();
     assert_eq!(error.message.code(), 308, "{error}");
     assert!(
         error.message.why().contains("no answer within 1 s"),

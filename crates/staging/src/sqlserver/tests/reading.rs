@@ -205,7 +205,13 @@ async fn a_statement_without_an_answer_is_given_up_and_its_connection_not_used_a
         usual(asked).unwrap_or_else(|| after(&times, &[Answer::Silence], a_row()))
     })
     .await;
-    let store = store(&double).await;
+    let hurried = Patience {
+        statement: Duration::from_secs(1),
+        ..QUICK
+    };
+    let store = patient_store_on(&target(&double, ""), hurried)
+        .await
+        .unwrap();
     store.shape().await.unwrap();
     let error = store
         .page(a_page(), &Superseded::default())
