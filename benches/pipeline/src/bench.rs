@@ -31,6 +31,9 @@ pub struct BenchArgs {
     /// What there is to send
     #[arg(long, value_enum, default_value = "full")]
     mode: Task,
+    /// Have the table keep one row for each child (a unique index on person_id)
+    #[arg(long)]
+    unique: bool,
     /// How often each is run
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -113,6 +116,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         anyhow::Ok(Measured {
             database: args.database,
             mode,
+            unique: args.unique,
             sizes,
         })
     })?;
@@ -147,6 +151,9 @@ impl Bench<'_> {
         match self.mode {
             Mode::Full => self.stage(place, 1..=self.rows).await?,
             Mode::Deltas => self.stage_a_night(place).await?,
+        }
+        if self.args.unique {
+            place.keep_one_row_for_each_child().await?;
         }
         place.keep().await?;
         self.sender.keep_state()?;

@@ -71,6 +71,8 @@ impl Size {
 pub struct Measured {
     pub database: Database,
     pub mode: Mode,
+    /// Whether the table keeps one row for each child.
+    pub unique: bool,
     pub sizes: Vec<Size>,
 }
 
@@ -81,7 +83,11 @@ impl fmt::Display for Measured {
             Mode::Full => "full records",
             Mode::Deltas => "deltas",
         };
-        writeln!(f, "### {database}, {mode}\n")?;
+        let unique = match self.unique {
+            true => ", one row for each child",
+            false => "",
+        };
+        writeln!(f, "### {database}, {mode}{unique}\n")?;
         writeln!(
             f,
             "| rows | rows sent | seconds to the limit's | CPU to the limit's | memory to the limit's |"
@@ -256,6 +262,7 @@ mod tests {
         let measured = Measured {
             database: Database::Sqlite,
             mode: Mode::Full,
+            unique: false,
             sizes: vec![size(1000, 1.0, 30_000_000), size(10_000, 15.0, 33_000_000)],
         };
         let text = measured.to_string();
@@ -276,6 +283,7 @@ mod tests {
         let measured = Measured {
             database: Database::Postgres,
             mode: Mode::Full,
+            unique: false,
             sizes: vec![Size {
                 rows: 10_000,
                 sent_rows: 10_000,

@@ -277,6 +277,19 @@ impl Place {
         .await
     }
 
+    /// Makes the unique index that `init` leaves to the DBA.
+    pub async fn keep_one_row_for_each_child(&mut self) -> Result<()> {
+        let condition = match &self.home {
+            Home::Postgres { .. } | Home::Sqlite { .. } => "",
+            Home::SqlServer { .. } => " WHERE person_id IS NOT NULL",
+        };
+        self.execute(&format!(
+            "CREATE UNIQUE INDEX ux_{TABLE}_person_id ON {} (person_id){condition}",
+            self.table
+        ))
+        .await
+    }
+
     /// Drops the index on submission_status and row_state.
     pub async fn drop_status_index(&mut self) -> Result<()> {
         let index = format!("ix_{TABLE}_submission_status");

@@ -8,6 +8,7 @@ use csc_message::Message;
 use csc_receiver::{Client, Receipt};
 use csc_staging::StagingStore;
 
+use crate::counting::Counting;
 use crate::ledger::Ledger;
 use crate::pacing::Pacer;
 use crate::plan::{Fallbacks, Form, FormKind, LeadsTo, Prepared};
@@ -70,6 +71,8 @@ pub(crate) struct State {
     pub(crate) accepted: Option<Accepted>,
     /// What is being recorded while the next batch is posted.
     pub(crate) recorder: Recorder<UnderWay>,
+    /// How many records there are, as long as that is not known.
+    pub(crate) counting: Option<Counting>,
     /// What is to be recorded once there is room: what came of two batches, at most.
     pub(crate) to_record: VecDeque<ToRecord>,
 }
@@ -100,6 +103,7 @@ impl State {
             recorded: Vec::new(),
             accepted: None,
             recorder: Recorder::new(store),
+            counting: None,
             to_record: VecDeque::new(),
         }
     }

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod ahead;
+mod counting;
 mod deliver;
 mod departures;
 mod events;

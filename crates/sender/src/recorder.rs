@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use csc_staging::{Outcome, StagingStore, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// How many may wait for the one that the table is being told.
@@ -21,6 +21,8 @@ pub(crate) type Recorded = Result<Vec<i64>, StoreError>;
 pub(crate) struct Recorder<T> {
     store: Arc<dyn StagingStore>,
     under_way: VecDeque<T>,
+    /// Closed once the table may be told.
+    first: Option<oneshot::Receiver<()>>,
     worker: Option<Worker>,
     /// The table's answer for the first of them, once it was waited for.
     answer: Option<Recorded>,
@@ -34,10 +36,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(store: Arc<dyn StagingStore>) -> Worker {
+    fn start(store: Arc<dyn StagingStore>, first: Option<oneshot::Receiver<()>>) -> Worker {
         let (outcomes, mut to_record) = mpsc::channel::<Vec<Outcome>>(WAITING + 1);
         let (answering, answers) = mpsc::channel(WAITING + 1);
         let task = tokio::spawn(async move {
+            if let Some(first) = first {
+                let _ = first.await;
+            }
             let mut next = to_record.recv().await;
             while let Some(first) = next {
                 let together = Together::of(first, &mut to_record);
@@ -119,9 +124,15 @@ impl<T> Recorder<T> {
         Recorder {
             store,
             under_way: VecDeque::new(),
+            first: None,
             worker: None,
             answer: None,
         }
+    }
+
+    /// Nothing is recorded before that is closed.
+    pub(crate) fn begin_after(&mut self, first: oneshot::Receiver<()>) {
+        self.first = Some(first);
     }
 
     /// Whether more can be handed over.
@@ -133,7 +144,7 @@ impl<T> Recorder<T> {
     pub(crate) fn hand_over(&mut self, outcomes: Vec<Outcome>, what: T) {
         let worker = self
             .worker
-            .get_or_insert_with(|| Worker::start(Arc::clone(&self.store)));
+            .get_or_insert_with(|| Worker::start(Arc::clone(&self.store), self.first.take()));
         self.under_way.push_back(what);
         // A worker that has ended says why where it is waited for.
         let _ = worker.outcomes.try_send(outcomes);

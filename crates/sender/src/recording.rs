@@ -186,7 +186,11 @@ impl Delivery<'_> {
     /// The same of the first only. Where the table does not take it, nothing else is recorded.
     async fn finish_one(&mut self) -> Result<(), End> {
         let recorder = &mut self.state.recorder;
-        self.stop.finish(RECORDING_GRACE, recorder.answered()).await;
+        match self.stop.finish(RECORDING_GRACE, recorder.answered()).await {
+            Some(()) => self.finish_counting().await?,
+            None => self.give_up_counting(),
+        }
+        let recorder = &mut self.state.recorder;
         let Some((UnderWay { ids, what }, answer)) = recorder.take_first() else {
             return Ok(());
         };

@@ -9,6 +9,7 @@ use csc_receiver::{Client, Receipt, Submitted, TokenFault, Trouble, body_of};
 use csc_staging::{RowKey, Selection, StagingStore, Superseded};
 
 use crate::ahead::RECEIPTS_WAIT;
+use crate::counting::Counting;
 use crate::deliver::{Delivery, End, State};
 use crate::events::{ACCEPTED, Answered, Ended, UNKNOWN};
 use crate::ledger::Ledger;
@@ -18,7 +19,7 @@ use crate::posting::no_way_through;
 use crate::prepare::Pass;
 use crate::purges::{FewPurges, Purges};
 use crate::reader::{Batch, Batches, Purging};
-use crate::report::{Event, Preview, RunReport, Watch};
+use crate::report::{Preview, RunReport, Watch};
 use crate::together::Lane;
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
 
@@ -41,7 +42,8 @@ pub struct Run {
 /// What there is to do.
 struct Eligible {
     purges: u64,
-    records: u64,
+    /// Whether there are records, as far as that is known yet.
+    records: bool,
     /// Rows that have a newer one of the same child.
     superseded: Arc<Superseded>,
     /// The purges themselves, as long as they are few.
@@ -104,10 +106,9 @@ impl Run {
             kept,
         }) = ready
         else {
-            delivery.tell(Event::Begun { eligible: 0 });
+            delivery.expect(0);
             return Ok(());
         };
-        let limit = self.options.limit.unwrap_or(u64::MAX);
         if self.options.resync {
             self.deliver_all(
                 delivery,
@@ -120,12 +121,10 @@ impl Run {
             let resynced = delivery.report.done();
             superseded = self.superseded().await?;
             let records = self.count(Selection::Records, &superseded).await?;
-            delivery.report.eligible = (resynced + records + purges).min(limit);
+            delivery.expect(resynced + records + purges);
         }
-        let eligible = delivery.report.eligible;
-        delivery.tell(Event::Begun { eligible });
         if let Some(kept) = kept {
-            let records = (records > 0).then_some(superseded);
+            let records = records.then_some(superseded);
             return self.deliver_kept(delivery, kept, records, &stop).await;
         }
         // Purges first: where a child has moved to another row, its record comes after.
@@ -143,7 +142,7 @@ impl Run {
             superseded = self.superseded().await?;
         }
         let left = self.options.limit.map(|limit| limit.saturating_sub(purges));
-        if records == 0 && !self.options.resync {
+        if !records && !self.options.resync {
             return Ok(());
         }
         self.deliver_all(delivery, Pass::Records, left, &superseded, &stop)
@@ -195,20 +194,20 @@ impl Run {
             return Ok(None);
         }
         self.expect_to_record();
-        let looked = async {
-            Ok::<_, Message>(match present.deletions {
-                true => self.find_few_purges().await?,
-                false => (Some(FewPurges::default()), self.store.superseded().await?),
-            })
+        let is_counted_beside = present.records
+            && present.records_counted.is_none()
+            && !self.options.resync
+            && self.store.counts_beside();
+        if is_counted_beside {
+            delivery.count(Counting::of_all(&self.store));
+        }
+        let (few, superseded) = match present.deletions {
+            true => {
+                let (few, superseded) = self.find_few_purges().await?;
+                (few, Arc::new(superseded))
+            }
+            false => (Some(FewPurges::default()), self.superseded().await?),
         };
-        let counted = async {
-            Ok(match present.records_counted {
-                None if present.records => self.store.count_beside(Selection::Records).await?,
-                counted => counted,
-            })
-        };
-        let ((few, superseded), counted) = tokio::try_join!(looked, counted)?;
-        let superseded = Arc::new(superseded);
         let Purges {
             count: purges,
             nothing_held,
@@ -218,13 +217,18 @@ impl Run {
             None => self.count_purges(&superseded).await?,
         };
         delivery.report.nothing_held = nothing_held;
-        let records = match counted.filter(|_| superseded.is_empty()) {
-            _ if !present.records => 0,
-            Some(counted) => counted,
-            None => self.count(Selection::Records, &superseded).await?,
+        let records = if is_counted_beside {
+            delivery.count_on(&superseded, purges);
+            true
+        } else {
+            let records = match present.records_counted.filter(|_| superseded.is_empty()) {
+                _ if !present.records => 0,
+                Some(counted) => counted,
+                None => self.count(Selection::Records, &superseded).await?,
+            };
+            delivery.expect(records + purges);
+            records > 0
         };
-        let limit = self.options.limit.unwrap_or(u64::MAX);
-        delivery.report.eligible = (records + purges).min(limit);
         self.check_purges(purges)?;
         Ok(Some(Eligible {
             purges,

@@ -319,9 +319,10 @@ impl<'a> Delivery<'a> {
             // While the table is told the last.
             ledger.copy_into_file();
         }
+        let counted = self.finish_counting().await;
         let recorded = self.finish_recording().await;
         self.state.recorder.end().await;
-        left.and(settled).and(recorded)
+        left.and(settled).and(recorded).and(counted)
     }
 
     /// Has what was accepted recorded, once those before are in the table; where batches are

@@ -17,15 +17,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use csc_message::Probe;
+use csc_message::{Message, Probe};
 use csc_payload::meaning;
-use csc_sender_run::{Gap, Payloads, Run, Stop};
+use csc_sender_run::{Event, Gap, Payloads, Run, Stop, Watch};
 use csc_simulator::Simulator;
 use csc_staging::connection::{ConnectionTarget, parse};
 use csc_staging::{
     Created, Earlier, Filled, Halt, NewRow, Outcome, PageRequest, Present, Restaged, RowKey,
-    RowSource, Selection, StagedRow, StagingStore, StoreError, Stretch, SubmissionStatus,
-    Superseded, TableShape, TableSummary, connect,
+    RowSource, Selection, StagedRow, StagingStore, StoreError, StoreErrorKind, Stretch,
+    SubmissionStatus, Superseded, TableShape, TableSummary, connect,
 };
 use futures_util::FutureExt;
 use place::{Bench, Told, send};
@@ -235,6 +235,20 @@ struct Meddled {
     slow_until: Option<(Simulator, u64)>,
     /// Whether the rows are counted where it is looked whether there are any.
     counts: bool,
+    /// Whether they are counted while they are read, and nothing before so many posts have
+    /// arrived.
+    counts_late: Option<(Simulator, u64)>,
+    /// Whether the table then does not let itself be counted.
+    refuses_to_count: bool,
+}
+
+/// Waits until so many posts have arrived.
+async fn until_posted((simulator, posts): &(Simulator, u64)) {
+    let begun = Instant::now();
+    while simulator.counts().posts < *posts {
+        assert!(begun.elapsed().as_secs() < 30, "too few posts arrive");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 impl Meddled {
@@ -249,6 +263,8 @@ impl Meddled {
             records: AtomicU32::new(u32::MAX),
             slow_until: None,
             counts: false,
+            counts_late: None,
+            refuses_to_count: false,
         }
     }
 }
@@ -285,8 +301,15 @@ impl StagingStore for Meddled {
             let all = Superseded::default();
             present.records_counted = Some(self.store.count(Selection::Records, &all).await?);
         }
+        if self.counts_late.is_some() {
+            present.records_counted = None;
+        }
         self.meddler.meddle().await;
         Ok(present)
+    }
+
+    fn counts_beside(&self) -> bool {
+        self.counts_late.is_some() || self.store.counts_beside()
     }
 
     async fn count(
@@ -294,6 +317,14 @@ impl StagingStore for Meddled {
         selection: Selection,
         superseded: &Superseded,
     ) -> Result<u64, StoreError> {
+        if let Some(late) = &self.counts_late {
+            until_posted(late).await;
+        }
+        if self.refuses_to_count {
+            let message = Message::new(303, "The table is not counted", "a test", "count again");
+            let kind = StoreErrorKind::Statement;
+            return Err(StoreError { kind, message });
+        }
         let count = self.store.count(selection, superseded).await;
         self.meddler.meddle().await;
         count
@@ -320,12 +351,8 @@ impl StagingStore for Meddled {
     async fn record(&self, outcomes: &[Outcome]) -> Result<Vec<i64>, StoreError> {
         let records = self.records.fetch_sub(1, Ordering::SeqCst);
         assert!(records > 0, "a fault on purpose");
-        if let Some((simulator, posts)) = &self.slow_until {
-            let begun = Instant::now();
-            while simulator.counts().posts < *posts {
-                assert!(begun.elapsed().as_secs() < 30, "too few posts arrive");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+        if let Some(late) = &self.slow_until {
+            until_posted(late).await;
         }
         self.meddler.meddle().await;
         let recorded = self.store.record(outcomes).await;
@@ -574,6 +601,83 @@ async fn batches_that_wait_for_a_slow_table_go_into_it_together() {
     let next = bench.run().await;
     assert_eq!((next.accepted, next.caught_up.count), (1, 0), "{next:?}");
     what_is_marked_has_arrived(&bench, &table, "at the end").await;
+}
+
+/// Whether a run says how many rows there are before it says that any are recorded.
+#[derive(Default)]
+struct Counted {
+    eligible: Option<u64>,
+    recorded: bool,
+}
+
+impl Watch for Counted {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Begun { eligible } => {
+                assert!(!self.recorded);
+                assert_eq!(self.eligible.replace(eligible), None, "once");
+            }
+            Event::Recorded { .. } => self.recorded = true,
+            Event::Waiting { .. } => {}
+        }
+    }
+}
+
+/// A bench whose rows are counted once two posts have arrived.
+async fn counted_late(refuses_to_count: bool, gap: u64) -> (Bench, Arc<Table>, Run) {
+    let mut bench = Bench::new(60, &[]).await;
+    bench.options.gap = Gap::from_millis(gap);
+    let table = Arc::new(Table::in_sqlite(&bench));
+    let meddled = Meddled {
+        counts_late: Some((bench.simulator.clone(), 2)),
+        refuses_to_count,
+        ..Meddled::new(&table, Meddling::at_random(6, 0)).await
+    };
+    let run = Run {
+        store: Arc::new(meddled),
+        ..bench.a_run().await
+    };
+    (bench, table, run)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_counted_while_the_first_are_posted_and_before_any_is_recorded() {
+    for (superseded, eligible) in [
+        ("", 60),
+        ("UPDATE {t} SET person_id = 'x' WHERE id < 3", 59),
+    ] {
+        for gap in [0, 1] {
+            let (bench, table, run) = counted_late(false, gap).await;
+            if !superseded.is_empty() {
+                bench.execute(superseded);
+            }
+            let (_stopper, stop) = Stop::new();
+            let mut counted = Counted::default();
+            let report = run.send(&bench.client(), stop, &mut counted).await;
+            assert!(report.ended_by.is_none(), "{report:?}");
+            assert_eq!(counted.eligible, Some(eligible), "gap {gap}");
+            assert_eq!((report.eligible, report.accepted), (eligible, eligible));
+            what_is_marked_has_arrived(&bench, &table, "at the end").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_rows_cannot_be_counted_ends_and_what_it_sent_is_not_sent_again() {
+    for gap in [0, 1] {
+        let (bench, table, run) = counted_late(true, gap).await;
+        let report = send(&run, &bench.client(), &mut Told::default()).await;
+        let message = report.ended_by.clone().unwrap();
+        assert_eq!(message.what(), "The table is not counted", "gap {gap}");
+        assert!((2..6).contains(&report.posts), "{report:?}");
+        what_is_marked_has_arrived(&bench, &table, "after the run").await;
+        drop(run);
+        let next = bench.run().await;
+        assert!(next.ended_by.is_none(), "{next:?}");
+        assert_eq!(next.left(), 0, "{next:?}");
+        assert_eq!(bench.simulator.counts().accepted_records, 60, "gap {gap}");
+        what_is_marked_has_arrived(&bench, &table, "at the end").await;
+    }
 }
 
 /// Children that were sent, then changed; and a run at one moment of which they are changed

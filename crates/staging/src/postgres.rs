@@ -269,6 +269,7 @@ impl StagingStore for PostgresStore {
         Ok(Present::of(pairs))
     }
 
+    /// On the connection that writes, which nothing else needs as long as nothing was sent.
     async fn count(
         &self,
         selection: Selection,
@@ -280,10 +281,8 @@ impl StagingStore for PostgresStore {
         } else {
             &selected.count_newest
         };
-        let counts = self
-            .read("count the rows to send", sql, &[], count_of)
-            .await?;
-        Ok(counts.first().copied().unwrap_or(0))
+        let counts = self.write("count the rows to send", |_| sql, &[]).await?;
+        Ok(counts.first().map_or(0, |count| count.unsigned_abs()))
     }
 
     async fn superseded(&self) -> Result<Superseded, StoreError> {
@@ -302,11 +301,8 @@ impl StagingStore for PostgresStore {
         Ok(ids)
     }
 
-    /// On the connection that writes, which nothing else needs as long as nothing was sent.
-    async fn count_beside(&self, selection: Selection) -> Result<Option<u64>, StoreError> {
-        let sql = &self.found().await?.statements.of(selection).count;
-        let counted = self.write("count the rows to send", |_| sql, &[]).await?;
-        Ok(counted.first().map(|count| count.unsigned_abs()))
+    fn counts_beside(&self) -> bool {
+        true
     }
 
     async fn page_within(

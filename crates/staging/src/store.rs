@@ -186,10 +186,9 @@ pub trait StagingStore: Send + Sync {
     /// Which rows have a newer one of the same child: found once, for all pages of a pass.
     async fn superseded(&self) -> Result<Superseded, StoreError>;
 
-    /// How many rows there are of that selection, whether superseded or not, where that can be
-    /// counted while something else is asked.
-    async fn count_beside(&self, _selection: Selection) -> Result<Option<u64>, StoreError> {
-        Ok(None)
+    /// Whether rows can be counted while pages are read.
+    fn counts_beside(&self) -> bool {
+        false
     }
 
     /// The rows that are asked for and are not superseded, in order of id. An empty page
