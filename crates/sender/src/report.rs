@@ -17,7 +17,8 @@ use crate::{Mode, Reason};
 /// What happens while a run goes. No event holds anything of a child.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The run begins; so many rows are eligible (the limit counted in).
+    /// So many rows are eligible (the limit counted in). It is told before anything is recorded,
+    /// though the first may be on their way, and once more after what `--resync` sends first.
     Begun {
         /// Rows.
         eligible: u64,

@@ -71,6 +71,8 @@ impl Stopper {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -90,6 +92,15 @@ mod tests {
         stopper.stop();
         assert!(stop.finish(grace, work(14)).await.is_some());
         assert!(stop.finish(grace, work(16)).await.is_none());
+    }
+
+    /// By the real clock: a paused one stands at a full millisecond.
+    #[tokio::test]
+    async fn no_time_is_over_at_once() {
+        let (stopper, mut stop) = Stop::new();
+        assert_eq!(stop.sleep(Duration::ZERO).now_or_never(), Some(true));
+        stopper.stop();
+        assert_eq!(stop.sleep(Duration::ZERO).now_or_never(), Some(false));
     }
 
     #[tokio::test(start_paused = true)]
