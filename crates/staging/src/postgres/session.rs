@@ -237,17 +237,25 @@ impl Session {
         ended
     }
 
-    /// Has that connection find rows this way.
-    async fn turn_to(&self, way: Way, client: &Client, number: u32) -> Result<(), Error> {
+    /// Has that connection find rows this way, and asks meanwhile: the server does one after
+    /// the other.
+    async fn turn_to<T>(
+        &self,
+        way: Way,
+        client: &Client,
+        number: u32,
+        then: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         if self.link.lock().await.way == way {
-            return Ok(());
+            return then.await;
         }
-        client.batch_execute(way.settings()).await?;
+        let (turned, done) = tokio::join!(client.batch_execute(way.settings()), then);
+        turned?;
         let mut link = self.link.lock().await;
         if link.number == number {
             link.way = way;
         }
-        Ok(())
+        done
     }
 
     /// The statement on that connection.
@@ -356,12 +364,13 @@ impl Session {
     ) -> Result<(Vec<T>, u32), Failure> {
         let (client, number) = self.link().await.map_err(Failure::Unconnected)?;
         let answer = async {
-            self.turn_to(way, &client, number).await?;
             let rows = if values.is_empty() {
                 // With no types to ask for, it takes one turn and not two.
-                client.query_typed_raw(sql, empty::<(&str, Type)>()).await?
+                let rows = client.query_typed_raw(sql, empty::<(&str, Type)>());
+                self.turn_to(way, &client, number, rows).await?
             } else {
-                let statement = self.prepared(&client, number, sql, way).await?;
+                let statement = self.prepared(&client, number, sql, way);
+                let statement = self.turn_to(way, &client, number, statement).await?;
                 client.query_raw(&statement, values.iter().copied()).await?
             };
             let mut rows = std::pin::pin!(rows);
