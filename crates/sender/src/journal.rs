@@ -27,7 +27,7 @@ pub struct Journal {
 const CHECKPOINT_PAGES: u32 = 500;
 
 /// How long another program's lock on the file is waited for.
-const BUSY_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// A journal that was opened.
 pub struct Opened {

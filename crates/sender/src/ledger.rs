@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use csc_message::Message;
 use csc_payload::Skeleton;
@@ -21,7 +22,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use crate::RunOptions;
 use crate::departures::{self, Leaving, Unrecorded};
 use crate::events::{self, Answered, Ended, RunEntry, UnrecordedBatch};
-use crate::journal::refused;
+use crate::journal::{BUSY_WAIT, refused};
 use crate::plan::{FormKind, Payloads};
 use crate::run_record::has_column;
 
@@ -411,11 +412,16 @@ impl Ledger {
         self.with(|connection| events::end_run(connection, run_id, ended, recorded))
     }
 
-    /// Copies what was written down so far into the file itself, as far as nobody reads there.
-    /// It would be done when the journal is closed, too; nothing is lost where it can't be.
+    /// Copies what was written down so far into the file itself, and empties what lies beside
+    /// it, as far as nobody reads there. It would be done when the journal is closed, too;
+    /// nothing is lost where it can't be.
     pub(crate) fn copy_into_file(&self) {
         let copied = self.with(|connection| {
-            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            // Readers are not waited for.
+            connection.busy_timeout(Duration::ZERO)?;
+            let copied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            connection.busy_timeout(BUSY_WAIT)?;
+            copied
         });
         if let Err(message) = copied {
             tracing::debug!("{message}");
