@@ -5,7 +5,7 @@ use csc_payload::finding::{Finding, Severity};
 use csc_payload::rules::Rules;
 use csc_payload::schema::Schema;
 use csc_payload::{Essence, Parsed, Previous, Reading, Record};
-use csc_staging::{RowKey, Selection, StagedRow};
+use csc_staging::{RowKey, Selection, StagedRow, Superseded};
 
 use crate::RunOptions;
 use crate::ledger::Ledger;
@@ -179,6 +179,18 @@ struct Opened {
 pub(crate) struct OpenedRows(Vec<Result<Opened, Option<Box<Unfit>>>>);
 
 impl OpenedRows {
+    /// Leaves out those that have a newer row of the same child.
+    pub(crate) fn leave_out(&mut self, superseded: &Superseded) {
+        if superseded.is_empty() {
+            return;
+        }
+        self.0.retain(|row| match row {
+            Ok(row) => !superseded.contains(row.key.id()),
+            Err(Some(unfit)) => !superseded.contains(unfit.key.id()),
+            Err(None) => false,
+        });
+    }
+
     /// The children of those that can be planned.
     pub(crate) fn children(&self) -> impl Iterator<Item = &str> {
         let rows = self.0.iter().filter_map(|row| row.as_ref().ok());

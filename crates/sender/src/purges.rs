@@ -6,7 +6,7 @@ use csc_message::Message;
 use csc_staging::{RowKey, Superseded};
 
 use crate::prepare::Pass;
-use crate::reader::{self, Batch, Batches};
+use crate::reader::{self, Batch, Batches, Begun};
 use crate::report::RowList;
 use crate::run::Run;
 
@@ -38,6 +38,12 @@ pub(crate) struct FewPurges {
     batches: Vec<Batch>,
     /// The deleted rows of whose children nothing is held.
     nothing_held: Vec<i64>,
+}
+
+/// Which rows are superseded, and the records of which the first were read before.
+pub(crate) struct Looked {
+    pub(crate) superseded: Arc<Superseded>,
+    pub(crate) begun: Option<Begun>,
 }
 
 impl FewPurges {
@@ -72,20 +78,41 @@ impl Run {
     /// older row of a child that was deleted just now. No purges are given where they are too
     /// many to be kept, and where they are to be read when their turn comes: where only some of
     /// them go, or the ledger moves on before.
-    pub(crate) async fn find_few_purges(&self) -> Result<(Option<FewPurges>, Superseded), Message> {
+    pub(crate) async fn find_few_purges(
+        &self,
+        records: bool,
+    ) -> Result<(Option<FewPurges>, Looked), Message> {
         if self.options.limit.is_some() || self.options.resync {
-            return Ok((None, self.store.superseded().await?));
+            return Ok((None, self.look(records).await?));
         }
         let all = Arc::new(Superseded::default());
         let mut batches = reader::start(self.clone(), Pass::Deletions, None, all);
         let read = batches.end_of_reading();
         // The rows are planned meanwhile.
-        let superseded = async {
+        let looked = async {
             read.await;
-            Ok(self.store.superseded().await?)
+            self.look(records).await
         };
-        tokio::try_join!(keep_few(batches), superseded)
+        tokio::try_join!(keep_few(batches), looked)
     }
+
+    /// Looks which rows are superseded, and reads the first of the records before, where there
+    /// are any and all of them go: they are opened meanwhile. The deleted rows were looked for
+    /// by then: one that is read as a record was not marked.
+    pub(crate) async fn look(&self, records: bool) -> Result<Looked, Message> {
+        if !records || self.options.limit.is_some() || self.options.resync {
+            return Ok(Looked {
+                superseded: self.superseded().await?,
+                begun: None,
+            });
+        }
+        let mut begun = reader::begin(self.clone());
+        Ok(Looked {
+            superseded: begun.superseded().await?,
+            begun: Some(begun),
+        })
+    }
+
     /// Counts the purges that would go.
     pub(crate) async fn count_purges(
         &self,

@@ -168,6 +168,39 @@ impl Purging {
     }
 }
 
+/// What a pass waits for before any of its rows is planned.
+struct Go {
+    superseded: Arc<Superseded>,
+    purging: Option<Purging>,
+}
+
+/// Records of which the first are read while it is not known yet which rows are superseded.
+pub(crate) struct Begun {
+    batches: Batches,
+    looked: oneshot::Receiver<Result<Arc<Superseded>, Message>>,
+    go: oneshot::Sender<Go>,
+}
+
+impl Begun {
+    /// Which rows are superseded: looked for once the first records are read.
+    pub(crate) async fn superseded(&mut self) -> Result<Arc<Superseded>, Message> {
+        match (&mut self.looked).await {
+            Ok(looked) => looked,
+            Err(_) => Err(broken_off()),
+        }
+    }
+
+    /// The batches of those that are not, behind purges that go.
+    pub(crate) fn go(self, superseded: Arc<Superseded>, purging: Option<Purging>) -> Batches {
+        // Whoever plans the records may have ended, and says why.
+        let _ = self.go.send(Go {
+            superseded,
+            purging,
+        });
+        self.batches
+    }
+}
+
 /// Reads the rows of a pass in order of id, `limit` at most, and hands on batches.
 /// At most as many wait as are posted at the same time, one is being made, and two pages
 /// are held; with deltas the records of two more are read.
@@ -177,27 +210,61 @@ pub(crate) fn start(
     limit: Option<u64>,
     superseded: Arc<Superseded>,
 ) -> Batches {
-    start_behind(run, pass, limit, superseded, None)
+    let reader = run.clone();
+    batches_of(run, pass, None, async move |pages| {
+        let mut cursor = Cursor::of(&reader, pass, limit);
+        if let Err(error) = cursor.read_on(&superseded, &pages).await {
+            // Nobody listens any more when the run has ended.
+            let _ = pages.send(Err(error)).await;
+        }
+    })
 }
 
-/// The same while purges go.
-pub(crate) fn start_behind(
+/// Begins to read the records, and then looks which rows are superseded: what is read of
+/// those is left out.
+pub(crate) fn begin(run: Run) -> Begun {
+    let (told, looked) = oneshot::channel();
+    let (go, gate) = oneshot::channel();
+    let reader = run.clone();
+    let batches = batches_of(run, Pass::Records, Some(gate), async move |pages| {
+        let mut cursor = Cursor::of(&reader, Pass::Records, None);
+        let first = async {
+            cursor.next(&Superseded::default(), &pages).await?;
+            Ok(Arc::new(reader.store.superseded().await?))
+        };
+        let superseded = match first.await {
+            Ok(superseded) => superseded,
+            Err(error) => {
+                let _ = told.send(Err(error));
+                return;
+            }
+        };
+        let _ = told.send(Ok(Arc::clone(&superseded)));
+        if let Err(error) = cursor.read_on(&superseded, &pages).await {
+            let _ = pages.send(Err(error)).await;
+        }
+    });
+    Begun {
+        batches,
+        looked,
+        go,
+    }
+}
+
+fn batches_of<F: Future<Output = ()> + Send + 'static>(
     run: Run,
     pass: Pass,
-    limit: Option<u64>,
-    superseded: Arc<Superseded>,
-    purging: Option<Purging>,
+    gate: Option<oneshot::Receiver<Go>>,
+    read: impl FnOnce(mpsc::Sender<Page>) -> F,
 ) -> Batches {
     let (sender, channel) = mpsc::channel(run.options.concurrency);
     let (pages_out, pages) = mpsc::channel(1);
-    let (reader, opener) = (run.clone(), run.clone());
+    let opener = run.clone();
     let (until_read, reading) = oneshot::channel();
+    let read = read(pages_out);
     let read = tokio::spawn(async move {
         let _until_read: oneshot::Sender<()> = until_read;
-        if let Err(error) = read(&reader, pass, limit, &superseded, &pages_out).await {
-            // Nobody listens any more when the run has ended.
-            let _ = pages_out.send(Err(error)).await;
-        }
+        read.await;
     });
     let mut tasks = vec![read];
     let mut opened: Box<dyn Iterator<Item = OpenedBatch> + Send> =
@@ -213,7 +280,7 @@ pub(crate) fn start_behind(
         opened = Box::new(iter::from_fn(move || opened_in.blocking_recv()));
     }
     tasks.push(spawn_blocking(move || {
-        if let Err(error) = make_batches(&run, pass, purging, opened, &sender) {
+        if let Err(error) = make_batches(&run, pass, gate, opened, &sender) {
             let _ = sender.blocking_send(Err(error));
         }
     }));
@@ -226,42 +293,73 @@ pub(crate) fn start_behind(
 
 type Page = Result<Vec<StagedRow>, Message>;
 
-async fn read(
-    run: &Run,
+/// Where the reading of a pass is.
+struct Cursor<'a> {
+    run: &'a Run,
     pass: Pass,
-    limit: Option<u64>,
-    superseded: &Superseded,
-    pages: &mpsc::Sender<Page>,
-) -> Result<(), Message> {
-    let mut after = i64::MIN;
-    let mut left = limit.unwrap_or(u64::MAX);
-    let mut rows = match pass {
-        // They are few, and looked through to the end before the first one goes.
-        Pass::Deletions => PAGE.rows,
-        Pass::Records | Pass::Resync => FIRST_PAGE,
-    };
-    while left > 0 {
+    after: i64,
+    /// How many rows are still to be read, at most.
+    left: u64,
+    /// How many rows the next page may have.
+    rows: u32,
+}
+
+impl Cursor<'_> {
+    fn of(run: &Run, pass: Pass, limit: Option<u64>) -> Cursor<'_> {
+        Cursor {
+            run,
+            pass,
+            after: i64::MIN,
+            left: limit.unwrap_or(u64::MAX),
+            rows: match pass {
+                // They are few, and looked through to the end before the first one goes.
+                Pass::Deletions => PAGE.rows,
+                Pass::Records | Pass::Resync => FIRST_PAGE,
+            },
+        }
+    }
+
+    async fn read_on(
+        &mut self,
+        superseded: &Superseded,
+        pages: &mpsc::Sender<Page>,
+    ) -> Result<(), Message> {
+        while self.next(superseded, pages).await? {}
+        Ok(())
+    }
+
+    /// Reads a page and hands it on. Tells whether there may be more.
+    async fn next(
+        &mut self,
+        superseded: &Superseded,
+        pages: &mpsc::Sender<Page>,
+    ) -> Result<bool, Message> {
+        if self.left == 0 {
+            return Ok(false);
+        }
         // Not before there is room for it: no more pages are held than that.
         let Ok(room) = pages.reserve().await else {
-            return Ok(());
+            return Ok(false);
         };
         let request = PageRequest {
-            selection: pass.selection(),
-            after,
+            selection: self.pass.selection(),
+            after: self.after,
             limits: PageLimits {
-                rows: rows.min(u32::try_from(left).unwrap_or(u32::MAX)),
+                rows: self.rows.min(u32::try_from(self.left).unwrap_or(u32::MAX)),
                 ..PAGE
             },
-            with_previous: pass != Pass::Records || run.options.needs_previous(),
+            with_previous: self.pass != Pass::Records || self.run.options.needs_previous(),
         };
-        let page = run.store.page(request, superseded).await?;
-        let Some(last) = page.last() else { break };
-        after = last.key.id();
-        left -= page.len() as u64;
-        rows = (rows * 2).min(PAGE.rows);
+        let page = self.run.store.page(request, superseded).await?;
+        let Some(last) = page.last() else {
+            return Ok(false);
+        };
+        self.after = last.key.id();
+        self.left -= page.len() as u64;
+        self.rows = (self.rows * 2).min(PAGE.rows);
         room.send(Ok(page));
+        Ok(true)
     }
-    Ok(())
 }
 
 type OpenedBatch = Result<OpenedRows, Message>;
@@ -289,13 +387,21 @@ fn opened_of(
 fn make_batches(
     run: &Run,
     pass: Pass,
-    mut purging: Option<Purging>,
+    mut gate: Option<oneshot::Receiver<Go>>,
     opened: impl Iterator<Item = OpenedBatch>,
     sender: &Sender,
 ) -> Result<(), Message> {
-    let mut batch = Batch::default();
+    let (mut batch, mut superseded, mut purging) = (Batch::default(), Arc::default(), None);
     for rows in opened {
-        let rows = rows?;
+        let mut rows = rows?;
+        if let Some(gate) = gate.take() {
+            let Ok(go) = gate.blocking_recv() else {
+                // The run has ended before.
+                return Ok(());
+            };
+            (superseded, purging) = (go.superseded, go.purging);
+        }
+        rows.leave_out(&superseded);
         if let Some(purges) = purging.take_if(|purges| purges.concerns(&rows))
             && purges.done.blocking_recv().is_err()
         {

@@ -17,8 +17,8 @@ use crate::pacing::Pacer;
 use crate::plan::{FormKind, Prepared};
 use crate::posting::no_way_through;
 use crate::prepare::Pass;
-use crate::purges::{FewPurges, Purges};
-use crate::reader::{Batch, Batches, Purging};
+use crate::purges::{FewPurges, Looked, Purges};
+use crate::reader::{Batch, Batches, Begun, Purging};
 use crate::report::{Preview, RunReport, Watch};
 use crate::together::Lane;
 use crate::{EndedBy, Mode, RunCounts, RunOptions, Stop, reader};
@@ -46,6 +46,8 @@ struct Eligible {
     records: bool,
     /// Rows that have a newer one of the same child.
     superseded: Arc<Superseded>,
+    /// The records, where the first of them are read already.
+    begun: Option<Begun>,
     /// The purges themselves, as long as they are few.
     kept: Option<Vec<Batch>>,
 }
@@ -103,6 +105,7 @@ impl Run {
             purges,
             records,
             mut superseded,
+            mut begun,
             kept,
         }) = ready
         else {
@@ -124,11 +127,20 @@ impl Run {
             delivery.expect(resynced + records + purges);
         }
         if let Some(kept) = kept {
-            let records = records.then_some(superseded);
-            return self.deliver_kept(delivery, kept, records, &stop).await;
+            let (through, purging) = Purging::of(&kept);
+            let behind = begun.map(|begun| begun.go(superseded, Some(purging)));
+            self.deliver_batches(delivery, Batches::of(kept), &stop)
+                .await?;
+            let Some(records) = behind else {
+                return Ok(());
+            };
+            // Whoever plans the records may have ended, and says why.
+            let _ = through.send(());
+            return self.deliver_batches(delivery, records, &stop).await;
         }
         // Purges first: where a child has moved to another row, its record comes after.
         if purges > 0 {
+            begun = None;
             self.deliver_all(
                 delivery,
                 Pass::Deletions,
@@ -145,32 +157,12 @@ impl Run {
         if !records && !self.options.resync {
             return Ok(());
         }
+        if let Some(begun) = begun {
+            let batches = begun.go(superseded, None);
+            return self.deliver_batches(delivery, batches, &stop).await;
+        }
         self.deliver_all(delivery, Pass::Records, left, &superseded, &stop)
             .await
-    }
-
-    /// Delivers purges that were kept, and reads the records behind them meanwhile, where
-    /// there are any.
-    async fn deliver_kept(
-        &self,
-        delivery: &mut Delivery<'_>,
-        kept: Vec<Batch>,
-        records: Option<Arc<Superseded>>,
-        stop: &Stop,
-    ) -> Result<(), End> {
-        let (through, purging) = Purging::of(&kept);
-        let records = records.map(|superseded| {
-            let purging = Some(purging);
-            reader::start_behind(self.clone(), Pass::Records, None, superseded, purging)
-        });
-        self.deliver_batches(delivery, Batches::of(kept), stop)
-            .await?;
-        let Some(records) = records else {
-            return Ok(());
-        };
-        // Whoever plans the records may have ended, and says why.
-        let _ = through.send(());
-        self.deliver_batches(delivery, records, stop).await
     }
 
     /// Takes the table, records what an earlier run could not, and gives what there is to
@@ -201,12 +193,12 @@ impl Run {
         if is_counted_beside {
             delivery.count(Counting::of_all(&self.store));
         }
-        let (few, superseded) = match present.deletions {
-            true => {
-                let (few, superseded) = self.find_few_purges().await?;
-                (few, Arc::new(superseded))
-            }
-            false => (Some(FewPurges::default()), self.superseded().await?),
+        let (few, Looked { superseded, begun }) = match present.deletions {
+            true => self.find_few_purges(present.records).await?,
+            false => (
+                Some(FewPurges::default()),
+                self.look(present.records).await?,
+            ),
         };
         let Purges {
             count: purges,
@@ -234,6 +226,7 @@ impl Run {
             purges,
             records,
             superseded,
+            begun,
             kept,
         }))
     }
@@ -340,7 +333,7 @@ impl Run {
         Ok(self.store.count(selection, superseded).await?)
     }
 
-    async fn superseded(&self) -> Result<Arc<Superseded>, Message> {
+    pub(crate) async fn superseded(&self) -> Result<Arc<Superseded>, Message> {
         Ok(Arc::new(self.store.superseded().await?))
     }
 

@@ -240,6 +240,15 @@ struct Meddled {
     counts_late: Option<(Simulator, u64)>,
     /// Whether the table then does not let itself be counted.
     refuses_to_count: bool,
+    /// Whether it does not say which rows are superseded.
+    refuses_to_look: bool,
+}
+
+fn refused(what: &str) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Statement,
+        message: Message::new(303, what, "a test", "ask again"),
+    }
 }
 
 /// Waits until so many posts have arrived.
@@ -265,6 +274,7 @@ impl Meddled {
             counts: false,
             counts_late: None,
             refuses_to_count: false,
+            refuses_to_look: false,
         }
     }
 }
@@ -321,9 +331,7 @@ impl StagingStore for Meddled {
             until_posted(late).await;
         }
         if self.refuses_to_count {
-            let message = Message::new(303, "The table is not counted", "a test", "count again");
-            let kind = StoreErrorKind::Statement;
-            return Err(StoreError { kind, message });
+            return Err(refused("The table is not counted"));
         }
         let count = self.store.count(selection, superseded).await;
         self.meddler.meddle().await;
@@ -331,6 +339,9 @@ impl StagingStore for Meddled {
     }
 
     async fn superseded(&self) -> Result<Superseded, StoreError> {
+        if self.refuses_to_look {
+            return Err(refused("The table is not looked through"));
+        }
         let superseded = self.store.superseded().await;
         self.meddler.meddle().await;
         superseded
@@ -677,6 +688,60 @@ async fn a_run_whose_rows_cannot_be_counted_ends_and_what_it_sent_is_not_sent_ag
         assert_eq!(next.left(), 0, "{next:?}");
         assert_eq!(bench.simulator.counts().accepted_records, 60, "gap {gap}");
         what_is_marked_has_arrived(&bench, &table, "at the end").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_rows_are_left_alone_whether_they_could_go_or_not() {
+    for payloads in [Payloads::Full { exact: true }, Payloads::Deltas] {
+        let bench = bench(payloads).await;
+        bench.execute(
+            "UPDATE {t} SET json_payload = '{\"la_child_id\":' WHERE id = 1;
+             INSERT INTO {t} (id, person_id, json_payload) VALUES
+             (98, 'P1', '{\"la_child_id\":\"C1\",\"child_details\":{}}'),
+             (99, 'P2', '{\"la_child_id\":\"C2\",\"child_details\":{\"first_name\":\"new\"}}')",
+        );
+        let report = bench.run().await;
+        assert_eq!(report.accepted, u64::from(CHILDREN), "{report:?}");
+        assert_eq!(
+            (report.eligible, report.refused_count()),
+            (report.accepted, 0)
+        );
+        let left: Vec<(i64, String)> = bench
+            .sql()
+            .prepare(&format!(
+                "SELECT id, lower(submission_status) FROM {NAME} WHERE submission_status <> 'sent'"
+            ))
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let pending = |id| (id, "pending".to_string());
+        assert_eq!(left, [pending(1), pending(2)]);
+        let held = bench.simulator.record("201", "C2").unwrap();
+        assert_eq!(held["child_details"]["first_name"], "new");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_cannot_tell_older_rows_from_newer_ones_sends_nothing() {
+    for payloads in [Payloads::Full { exact: true }, Payloads::Deltas] {
+        let bench = bench(payloads).await;
+        bench.execute("UPDATE {t} SET row_state = 'deleted' WHERE id = 1");
+        let table = Arc::new(Table::in_sqlite(&bench));
+        let meddled = Meddled {
+            refuses_to_look: true,
+            ..Meddled::new(&table, Meddling::at_random(6, 0)).await
+        };
+        let run = Run {
+            store: Arc::new(meddled),
+            ..bench.a_run().await
+        };
+        let report = send(&run, &bench.client(), &mut Told::default()).await;
+        let message = report.ended_by.clone().unwrap();
+        assert_eq!(message.what(), "The table is not looked through");
+        assert_eq!(bench.simulator.counts().posts, 0, "{report:?}");
     }
 }
 
