@@ -8,9 +8,12 @@
 
 mod tunnel;
 
+use std::convert::Infallible;
 use std::io::SeekFrom;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -46,9 +49,19 @@ pub struct NetworkOptions {
     pub ca_bundle: Option<CaBundle>,
 }
 
+/// How long the threads are waited for once they are not needed any more. One that is in the
+/// middle of an exchange notices within a second.
+const ENDING: Duration = Duration::from_secs(3);
+
 /// libcurl on a thread of its own.
 pub struct CurlTransport {
-    jobs: SyncSender<Job>,
+    /// `None` once no more will come.
+    jobs: Option<SyncSender<Job>>,
+    /// Whether nobody waits for an answer any more.
+    abandoned: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Closed once each of the threads has ended.
+    ended: Mutex<Receiver<Infallible>>,
 }
 
 struct Job {
@@ -57,17 +70,47 @@ struct Job {
 }
 
 impl CurlTransport {
-    /// Starts the threads. They end when the transport is dropped.
+    /// Starts the threads. They end with the transport.
     pub fn new(network: NetworkOptions, connections: usize) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(1);
         let queue = Arc::new(Mutex::new(queue));
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let (until_ended, ended) = sync_channel(0);
+        let mut threads = Vec::with_capacity(connections.max(1));
         for _ in 0..connections.max(1) {
             let (queue, network) = (Arc::clone(&queue), network.clone());
-            std::thread::Builder::new()
+            let (abandoned, until_ended) = (Arc::clone(&abandoned), until_ended.clone());
+            let thread = std::thread::Builder::new()
                 .name("receiver".into())
-                .spawn(move || work(&queue, &network))?;
+                .spawn(move || {
+                    let _until_ended: SyncSender<Infallible> = until_ended;
+                    work(&queue, &network, &abandoned);
+                })?;
+            threads.push(thread);
         }
-        Ok(CurlTransport { jobs })
+        Ok(CurlTransport {
+            jobs: Some(jobs),
+            abandoned,
+            threads,
+            ended: Mutex::new(ended),
+        })
+    }
+}
+
+impl Drop for CurlTransport {
+    /// Ends the threads, and waits for that. A program that ends takes down what OpenSSL
+    /// has in common: a thread that closes its connection at that moment would crash it, and
+    /// a good run would end with a signal instead of its exit code.
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.jobs = None;
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(RecvTimeoutError::Disconnected) = ended.recv_timeout(ENDING) {
+            for thread in self.threads.drain(..) {
+                // One that broke off has told so.
+                let _ = thread.join();
+            }
+        }
     }
 }
 
@@ -76,12 +119,13 @@ impl Transport for CurlTransport {
     async fn send(&self, request: Request) -> Result<Reply, Fault> {
         let gone = || Fault::new(FaultKind::Other, "the program's HTTP thread has ended");
         let (answer, reply) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         // The queue holds one request; a second one waits without blocking the runtime.
-        match self.jobs.try_send(Job { request, answer }) {
+        match jobs.try_send(Job { request, answer }) {
             Ok(()) => {}
             Err(TrySendError::Disconnected(_)) => return Err(gone()),
             Err(TrySendError::Full(job)) => {
-                let jobs = self.jobs.clone();
+                let jobs = jobs.clone();
                 tokio::task::spawn_blocking(move || jobs.send(job))
                     .await
                     .map_err(|_| gone())?
@@ -92,7 +136,7 @@ impl Transport for CurlTransport {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, network: &NetworkOptions) {
+fn work(queue: &Mutex<Receiver<Job>>, network: &NetworkOptions, abandoned: &Arc<AtomicBool>) {
     let mut easy = Easy2::new(Exchange::default());
     let mut reached = None;
     loop {
@@ -104,7 +148,10 @@ fn work(queue: &Mutex<Receiver<Job>>, network: &NetworkOptions) {
             &job.request,
             network,
             &mut reached,
-            &mut |_, _| Ok(()),
+            &mut |easy, _| {
+                easy.get_mut().abandoned = Arc::clone(abandoned);
+                easy.progress(true)
+            },
         );
         // Whoever asked may have gone away meanwhile.
         let _ = job.answer.send(result);
@@ -499,9 +546,16 @@ struct Exchange {
     too_much: bool,
     /// A proxy wants a logon first, so the receiver has seen nothing of the body.
     held_up: bool,
+    /// Whether nobody waits for it any more.
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Handler for Exchange {
+    /// libcurl asks now and then, and once a second where nothing comes.
+    fn progress(&mut self, _: f64, _: f64, _: f64, _: f64) -> bool {
+        !self.abandoned.load(Ordering::Relaxed)
+    }
+
     fn read(&mut self, data: &mut [u8]) -> Result<usize, ReadError> {
         let rest = self.body.get(self.sent..).unwrap_or_default();
         let length = rest.len().min(data.len());
@@ -555,6 +609,19 @@ impl Handler for Exchange {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn no_thread_outlives_its_transport() {
+        for _ in 0..50 {
+            let transport = CurlTransport::new(NetworkOptions::default(), 4).unwrap();
+            // Each of them has it, too.
+            let abandoned = Arc::clone(&transport.abandoned);
+            drop(transport);
+            assert_eq!(Arc::strong_count(&abandoned), 1);
+        }
+    }
+
     #[test]
     fn a_name_is_looked_up_beside_the_thread_that_counts_the_time() {
         assert!(curl::Version::get().feature_async_dns());

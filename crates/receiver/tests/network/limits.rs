@@ -1,12 +1,15 @@
 //! Replies are read to a limit, also after decompression, and every phase has an end.
 
+use std::io::Read;
 use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread::sleep;
 use std::time::Duration;
 
-use csc_receiver::FaultKind;
+use csc_receiver::{CurlTransport, FaultKind, NetworkOptions, Transport};
 
-use crate::server::{Server, sent, sent_in_a_hurry, write};
+use crate::server::{Server, post, sent, sent_in_a_hurry, write};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 const MIB: usize = 1024 * 1024;
@@ -161,4 +164,28 @@ fn tls_headers_and_bodies_have_an_end_however_slowly_they_come() {
     assert_eq!(kind(sent_in_a_hurry(&headers.url())), FaultKind::Timeout);
     let body = dripping(b"HTTP/1.1 200 OK\r\n\r\n", b" ");
     assert_eq!(kind(sent_in_a_hurry(&body.url())), FaultKind::Timeout);
+}
+
+#[test]
+fn an_exchange_that_nobody_waits_for_any_more_is_left() {
+    let (arrived, has_arrived) = tokio::sync::oneshot::channel();
+    let (left, is_left) = channel();
+    let arrived = Mutex::new(Some(arrived));
+    let server = Server::after_request(move |socket, _| {
+        let arrived = arrived.lock().unwrap().take();
+        arrived.unwrap().send(()).unwrap();
+        let end = socket.read(&mut [0]);
+        left.send(end.is_err() || matches!(end, Ok(0))).unwrap();
+    });
+    let transport = CurlTransport::new(NetworkOptions::default(), 1).unwrap();
+    let request = post(&server.url(), Duration::from_secs(300));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        tokio::select! {
+            _ = transport.send(request) => panic!("it has no answer"),
+            arrived = has_arrived => arrived.unwrap(),
+        }
+    });
+    drop(transport);
+    // Long before the exchange's own limit.
+    assert!(is_left.recv_timeout(Duration::from_secs(30)).unwrap());
 }
