@@ -23,7 +23,7 @@ pub struct Journal {
 }
 
 /// So many pages are kept beside the file before they are copied into it: what is kept is
-/// deleted at the end, and some disks take a while to give back its room.
+/// emptied or deleted at the end, and some disks take a while to give back its room.
 const CHECKPOINT_PAGES: u32 = 500;
 
 /// How long another program's lock on the file is waited for.

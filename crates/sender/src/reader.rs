@@ -190,6 +190,18 @@ impl Begun {
         }
     }
 
+    /// Ends what was begun: no record is sent now.
+    pub(crate) async fn give_up(self) {
+        let Begun { batches, go, .. } = self;
+        drop(go);
+        let Batches { channel, tasks, .. } = batches;
+        drop(channel);
+        for task in tasks {
+            // It hands on nothing more, whatever it met.
+            let _ = task.await;
+        }
+    }
+
     /// The batches of those that are not, behind purges that go.
     pub(crate) fn go(self, superseded: Arc<Superseded>, purging: Option<Purging>) -> Batches {
         // Whoever plans the records may have ended, and says why.

@@ -105,7 +105,7 @@ impl Run {
             purges,
             records,
             mut superseded,
-            mut begun,
+            begun,
             kept,
         }) = ready
         else {
@@ -140,7 +140,6 @@ impl Run {
         }
         // Purges first: where a child has moved to another row, its record comes after.
         if purges > 0 {
-            begun = None;
             self.deliver_all(
                 delivery,
                 Pass::Deletions,
@@ -193,7 +192,13 @@ impl Run {
         if is_counted_beside {
             delivery.count(Counting::of_all(&self.store));
         }
-        let (few, Looked { superseded, begun }) = match present.deletions {
+        let (
+            few,
+            Looked {
+                superseded,
+                mut begun,
+            },
+        ) = match present.deletions {
             true => self.find_few_purges(present.records).await?,
             false => (
                 Some(FewPurges::default()),
@@ -206,7 +211,11 @@ impl Run {
             kept,
         } = match few {
             Some(few) => few.newest(&superseded),
-            None => self.count_purges(&superseded).await?,
+            None => {
+                // The records are read once the purges are through.
+                give_up(&mut begun).await;
+                self.count_purges(&superseded).await?
+            }
         };
         delivery.report.nothing_held = nothing_held;
         let records = if is_counted_beside {
@@ -221,7 +230,11 @@ impl Run {
             delivery.expect(records + purges);
             records > 0
         };
-        self.check_purges(purges)?;
+        let allowed = self.check_purges(purges);
+        if allowed.is_err() || !records {
+            give_up(&mut begun).await;
+        }
+        allowed?;
         Ok(Some(Eligible {
             purges,
             records,
@@ -410,6 +423,13 @@ impl PreparedDeltas {
             FormKind::Purge => self.purges += 1,
             FormKind::Full => self.full += 1,
         }
+    }
+}
+
+/// Ends the reading of records that was begun, where it was.
+async fn give_up(begun: &mut Option<Begun>) {
+    if let Some(begun) = begun.take() {
+        begun.give_up().await;
     }
 }
 

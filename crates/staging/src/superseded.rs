@@ -7,7 +7,9 @@ use roaring::RoaringTreemap;
 /// keeps every child's history it takes some bits per row.
 ///
 /// A row that is staged after that look has a greater id than every other of its child.
-/// It is read by a later page, after the one that it replaces.
+/// It is read by a later page, after the one that it replaces. Where the first page is read
+/// before the look, a row whose transaction ended between the two may have an id that this page
+/// is past already: its child then waits for the next run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Superseded {
     ids: RoaringTreemap,

@@ -249,7 +249,7 @@ impl Session {
         if self.link.lock().await.way == way {
             return then.await;
         }
-        let (turned, done) = tokio::join!(client.batch_execute(way.settings()), then);
+        let (turned, done) = tokio::join!(biased; client.batch_execute(way.settings()), then);
         turned?;
         let mut link = self.link.lock().await;
         if link.number == number {
