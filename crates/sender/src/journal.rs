@@ -256,6 +256,7 @@ impl Journal {
             endpoint: endpoint.trim_end_matches('/').to_string(),
             la_code: la_code.to_string(),
             account: Arc::default(),
+            knows_rows: Arc::default(),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Held {
     /// Whether it may hold something that the ledger does not know of: the child was sent
     /// by somebody else, or before the ledger began. Only a purge ends that.
     pub(crate) may_have_remains: bool,
+    /// The row whose record was last acknowledged, where that was written down.
+    pub(crate) row: Option<i64>,
 }
 
 /// What was last acknowledged.
@@ -102,6 +104,8 @@ pub(crate) enum Settlement {
         skeleton: Skeleton,
         receipt: (String, DateTime),
         may_have_remains: bool,
+        /// The row that the record stands in.
+        row: i64,
     },
     /// The receiver holds nothing of the child now.
     Purged { receipt: (String, DateTime) },
@@ -118,6 +122,9 @@ pub struct Ledger {
     pub(crate) la_code: String,
     /// The number of that pair, once it has one.
     pub(crate) account: Arc<OnceLock<i64>>,
+    /// Whether it says which row a record stood in: one of an earlier version that may only be
+    /// read does not.
+    pub(crate) knows_rows: Arc<OnceLock<bool>>,
 }
 
 /// A child's row lies where it was first written, beside those of its batch: the table is
@@ -142,13 +149,18 @@ const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS account (
          receipt_at  TEXT,
          in_doubt    TEXT,
          remains     INTEGER NOT NULL DEFAULT 0,
+         row_id      INTEGER,
          UNIQUE (account_id, la_child_id)
      )";
+
+/// The column that a ledger of an earlier version lacks.
+const ROW_ID: &str = "row_id";
 
 /// A ledger as it was kept before: ordered by child, with the endpoint in every row.
 const FROM_ORDERED: &str = "INSERT OR IGNORE INTO account (endpoint, la_code)
          SELECT DISTINCT endpoint, la_code FROM held_child_ordered;
-     INSERT INTO held_child
+     INSERT INTO held_child (account_id, la_child_id, revision, meaning, skeleton, receipt,
+                             receipt_at, in_doubt, remains)
          SELECT account_id, la_child_id, revision, meaning, skeleton, receipt, receipt_at, in_doubt,
                 remains
          FROM held_child_ordered JOIN account USING (endpoint, la_code);
@@ -164,6 +176,9 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     if ordered {
         connection.execute_batch(FROM_ORDERED)?;
     }
+    if !has_column(connection, "held_child", ROW_ID)? {
+        connection.execute_batch("ALTER TABLE held_child ADD COLUMN row_id INTEGER")?;
+    }
     Ok(())
 }
 
@@ -177,8 +192,8 @@ const ROOM_FOR_TIME: &str = "                             ";
 /// A child's first record, on its way. The revision by which a record was planned is the
 /// one that is there, or nothing is written.
 const DEPART_FIRST: &str = "INSERT INTO held_child
-         (account_id, la_child_id, revision, meaning, skeleton, receipt, receipt_at, in_doubt)
-     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, X'') ON CONFLICT DO NOTHING";
+         (account_id, la_child_id, revision, meaning, skeleton, receipt, receipt_at, in_doubt, row_id)
+     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, X'', ?7) ON CONFLICT DO NOTHING";
 const DEPART_UNKNOWN: &str = "INSERT INTO held_child (account_id, la_child_id, revision, in_doubt)
      VALUES (?1, ?2, 1, ?3) ON CONFLICT DO NOTHING";
 const DEPART_KNOWN: &str = "UPDATE held_child SET revision = revision + 1, in_doubt = ?3,
@@ -195,12 +210,12 @@ const SETTLE_FIRST: &str = "UPDATE held_child SET revision = revision + 1, in_do
 const SETTLE_RECORD: &str = "UPDATE held_child SET revision = revision + 1,
          in_doubt = CASE WHEN revision = ?8 THEN NULL
              WHEN in_doubt = X'' THEN skeleton ELSE in_doubt END,
-         meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7
+         meaning = ?3, skeleton = ?4, receipt = ?5, receipt_at = ?6, remains = ?7, row_id = ?9
      WHERE account_id = ?1 AND la_child_id = ?2";
 const SETTLE_PURGED: &str = "UPDATE held_child SET revision = revision + 1,
          in_doubt = CASE WHEN revision = ?5 THEN NULL
              WHEN in_doubt = X'' THEN skeleton ELSE in_doubt END,
-         meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4, remains = 0
+         meaning = NULL, skeleton = NULL, receipt = ?3, receipt_at = ?4, remains = 0, row_id = NULL
      WHERE account_id = ?1 AND la_child_id = ?2";
 const SETTLE_NOT_TAKEN: &str = "UPDATE held_child SET revision = revision + 1,
          in_doubt = CASE WHEN revision = ?4 THEN ?3 ELSE in_doubt END
@@ -226,6 +241,14 @@ impl Ledger {
         Ok(found.map(|account| *self.account.get_or_init(|| account)))
     }
 
+    fn knows_rows(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        if let Some(known) = self.knows_rows.get() {
+            return Ok(*known);
+        }
+        let found = has_column(connection, "held_child", ROW_ID)?;
+        Ok(*self.knows_rows.get_or_init(|| found))
+    }
+
     /// What is known of these children; one that is missing is not known.
     pub(crate) fn look_up(&self, children: &[&str]) -> Result<HashMap<String, Held>, Message> {
         self.with(|connection| {
@@ -235,10 +258,14 @@ impl Ledger {
             let Some(account) = self.account(&transaction)? else {
                 return Ok(known);
             };
-            let mut statement = transaction.prepare_cached(
-                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains
+            let row = match self.knows_rows(&transaction)? {
+                true => ROW_ID,
+                false => "NULL",
+            };
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT revision, meaning, skeleton, receipt, receipt_at, in_doubt, remains, {row}
                  FROM held_child WHERE account_id = ?1 AND la_child_id = ?2",
-            )?;
+            ))?;
             for child in children {
                 let held = statement
                     .query_row((account, child), read_held)
@@ -304,6 +331,7 @@ impl Ledger {
                             doubt,
                             ROOM_FOR_RECEIPT,
                             ROOM_FOR_TIME,
+                            departure.key.id(),
                         ))?,
                         (None, None) => unknown.execute((account, child, doubt))?,
                         (Some(revision), _) => known.execute((account, child, doubt, revision))?,
@@ -512,6 +540,7 @@ fn settle_child(
             skeleton,
             receipt: (receipt, at),
             may_have_remains: remains,
+            row,
         } => {
             // As long as the room that was left for it.
             let at = format!("{at:.9}");
@@ -532,6 +561,7 @@ fn settle_child(
                 &at,
                 remains,
                 departed,
+                row,
             ))?;
         }
         Settlement::Purged {
@@ -594,6 +624,7 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
             receipt: None,
             in_doubt: Some(read_skeleton(row, 2)?.unwrap_or_default()),
             may_have_remains: false,
+            row: None,
         });
     }
     Ok(Held {
@@ -608,5 +639,6 @@ fn read_held(row: &Row<'_>) -> rusqlite::Result<Held> {
         receipt: receipt.zip(at.and_then(|at| at.parse().ok())),
         in_doubt: read_skeleton(row, 5)?,
         may_have_remains: row.get(6)?,
+        row: row.get(7)?,
     })
 }

@@ -310,6 +310,7 @@ pub(crate) fn plan_deletion(
     held: Option<&Held>,
 ) -> Plan {
     let holds = match held {
+        Some(held) if stands_elsewhere(&key, previous, held) => false,
         Some(held) => {
             held.last != Acknowledged::Nothing
                 || held.in_doubt.is_some()
@@ -341,6 +342,14 @@ pub(crate) fn plan_deletion(
         purge_first: None,
         may_leave_remains: false,
     }))
+}
+
+/// Whether a deleted row has had its purge, and the child's record was sent since from another
+/// row: the child lives there.
+fn stands_elsewhere(key: &RowKey, previous: Option<&str>, held: &Held) -> bool {
+    held.last != Acknowledged::Nothing
+        && held.row.is_some_and(|row| row != key.id())
+        && object(previous).is_some_and(|previous| says_purge(&previous))
 }
 
 fn plain_form(text: String) -> Form {

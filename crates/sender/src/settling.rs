@@ -465,6 +465,7 @@ pub(crate) fn accepted_settlements<'a>(
                     skeleton: record.may_become(),
                     receipt,
                     may_have_remains: record.may_leave_remains,
+                    row: record.key.id(),
                 },
                 LeadsTo::Nothing { .. } => Settlement::Purged { receipt },
             };

@@ -404,6 +404,32 @@ async fn the_record_of_a_child_that_moved_to_another_row_is_planned_after_its_pu
     );
     assert_eq!(report.posts, 6, "each is planned once");
     assert_eq!(bench.simulator.records("201").len(), 30);
+    // The rows that they left stay deleted, and are not purged for a second time.
+    for payloads in [Payloads::Deltas, Payloads::Full { exact: true }] {
+        bench.options.payloads = payloads;
+        let next = bench.run().await;
+        assert_eq!((next.purged, next.posts), (0, 0), "{next:?}");
+        assert_eq!(bench.simulator.records("201").len(), 30);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_was_sent_after_its_purge_and_not_recorded_is_purged_again() {
+    let bench = Bench::new(2, &[]).await;
+    assert_eq!(bench.run().await.accepted, 2);
+    bench.execute("UPDATE {t} SET row_state = 'Deleted' WHERE id = 1");
+    assert_eq!(bench.run().await.purged, 1);
+    bench.execute(
+        "UPDATE {t} SET row_state = 'Updated', submission_status = 'Pending' WHERE id = 1",
+    );
+    assert_eq!(bench.run().await.accepted, 1);
+    assert_eq!(bench.simulator.records("201").len(), 2);
+    bench.execute(
+        "UPDATE {t} SET row_state = 'Deleted',
+             previous_json_payload = '{\"la_child_id\":\"C1\",\"purge\":true}' WHERE id = 1",
+    );
+    assert_eq!(bench.run().await.purged, 1);
+    assert_eq!(bench.simulator.records("201").len(), 1);
 }
 
 /// Has more rows deleted once the run has said how much there is to do.

@@ -50,6 +50,7 @@ fn what_one_run_was_told_does_not_end_the_doubt_that_another_one_began() {
         skeleton: csc_payload::Skeleton::default(),
         receipt: ("r".into(), jiff::civil::date(2026, 11, 24).at(2, 0, 0, 0)),
         may_have_remains: false,
+        row: 1,
     };
     let not_taken = || Settlement::NotTaken { in_doubt: None };
     for (first, second) in [
@@ -105,6 +106,36 @@ fn what_one_run_was_told_does_not_end_the_doubt_that_another_one_began() {
         let held = settle(&one, batch, revision, accepted()).unwrap();
         assert!(held.in_doubt.is_none());
     }
+}
+
+#[test]
+fn a_ledger_that_does_not_say_which_row_a_record_stood_in_is_read_and_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.db");
+    let before = Journal::open(&path).unwrap().journal;
+    before
+        .connection()
+        .execute_batch(
+            "ALTER TABLE held_child DROP COLUMN row_id;
+             INSERT INTO account VALUES (1, 'https://a', '201');
+             INSERT INTO held_child (account_id, la_child_id, revision, meaning, skeleton)
+             VALUES (1, 'one', 4, zeroblob(32), '{}')",
+        )
+        .unwrap();
+    drop(before);
+    let known = |journal: Journal| {
+        let known = journal.ledger("https://a", "201").look_up(&["one"]);
+        let held = known.unwrap().remove("one").unwrap();
+        (held.revision, held.row)
+    };
+    let reading = Journal::open_to_read(&path).unwrap().unwrap();
+    assert_eq!(known(reading), (4, None));
+    let journal = Journal::open(&path).unwrap().journal;
+    journal
+        .connection()
+        .execute_batch("UPDATE held_child SET row_id = 7")
+        .unwrap();
+    assert_eq!(known(journal), (4, Some(7)));
 }
 
 #[test]
@@ -422,6 +453,7 @@ fn a_first_record_is_in_doubt_until_it_is_settled_and_its_row_does_not_grow() {
             jiff::civil::date(2026, 11, 24).at(2, 0, 1, 250_000_000),
         ),
         may_have_remains: true,
+        row: 1,
     };
     // Refused: as if it had never been.
     let departed = depart(None, &skeleton, Some(&[7; 32]));
