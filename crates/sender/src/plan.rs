@@ -301,16 +301,19 @@ pub(crate) fn plan_again(mut prepared: Prepared, held: Option<&Held>) -> Prepare
     prepared
 }
 
-/// Plans a deleted child's row. Its status may be anything.
+/// Plans a deleted child's row. Its status may be anything. `None` where the row is an old one
+/// of a child who lives in another row: nothing is to be said of it.
 pub(crate) fn plan_deletion(
     key: RowKey,
     child: &Record,
     previous: Option<&str>,
     response: Option<&str>,
     held: Option<&Held>,
-) -> Plan {
+) -> Option<Plan> {
+    if held.is_some_and(|held| stands_elsewhere(&key, previous, held)) {
+        return None;
+    }
     let holds = match held {
-        Some(held) if stands_elsewhere(&key, previous, held) => false,
         Some(held) => {
             held.last != Acknowledged::Nothing
                 || held.in_doubt.is_some()
@@ -319,11 +322,11 @@ pub(crate) fn plan_deletion(
         None => object(previous).is_some_and(|previous| !says_purge(&previous)),
     };
     if !holds {
-        return Plan::NothingHeld { key };
+        return Some(Plan::NothingHeld { key });
     }
     let record = child.purge();
     let text = record.to_string();
-    Plan::Post(Box::new(Prepared {
+    Some(Plan::Post(Box::new(Prepared {
         key,
         child: child.la_child_id().to_string(),
         form: Form {
@@ -341,7 +344,7 @@ pub(crate) fn plan_deletion(
         in_doubt: held.and_then(|held| held.in_doubt.clone()),
         purge_first: None,
         may_leave_remains: false,
-    }))
+    })))
 }
 
 /// Whether a deleted row has had its purge, and the child's record was sent since from another

@@ -227,8 +227,8 @@ pub(crate) fn plan(
         .filter_map(|row| match row {
             Ok(row) => {
                 let held = known.get(row.record.la_child_id());
-                Some(Ready::Plan(match pass {
-                    Pass::Records | Pass::Resync => plan_record(
+                let plan = match pass {
+                    Pass::Records | Pass::Resync => Some(plan_record(
                         Sources {
                             key: row.key,
                             essence: row.essence.unwrap_or_else(|| row.record.essence()),
@@ -241,7 +241,7 @@ pub(crate) fn plan(
                         },
                         options.payloads,
                         options.resync,
-                    ),
+                    )),
                     Pass::Deletions => plan_deletion(
                         row.key,
                         &row.record,
@@ -249,7 +249,8 @@ pub(crate) fn plan(
                         row.response.as_deref(),
                         held,
                     ),
-                }))
+                };
+                plan.map(Ready::Plan)
             }
             Err(Some(unfit)) => Some(Ready::Unfit(*unfit)),
             // A deleted row whose child nobody can name.

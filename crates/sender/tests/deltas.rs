@@ -409,6 +409,7 @@ async fn the_record_of_a_child_that_moved_to_another_row_is_planned_after_its_pu
         bench.options.payloads = payloads;
         let next = bench.run().await;
         assert_eq!((next.purged, next.posts), (0, 0), "{next:?}");
+        assert_eq!(next.nothing_held.count, 0, "the children are held");
         assert_eq!(bench.simulator.records("201").len(), 30);
     }
 }
