@@ -6,14 +6,13 @@
 //! decompression, and so is the time: one limit for all of an exchange, however slowly its
 //! parts come, and a shorter one until the connection stands (name, TCP, proxy, TLS).
 
+mod threads;
 mod tunnel;
 
-use std::convert::Infallible;
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -30,6 +29,7 @@ use crate::proxy::{
 use crate::transport::{Fault, FaultKind, Method, Reply, Request, Transport};
 use crate::trust::CaBundle;
 
+use threads::Threads;
 pub(crate) use tunnel::{Tunnel, connect};
 
 /// The most that is read of a reply's body: a hundred receipts are 7 kB.
@@ -49,19 +49,11 @@ pub struct NetworkOptions {
     pub ca_bundle: Option<CaBundle>,
 }
 
-/// How long the threads are waited for once they are not needed any more. One that is in the
-/// middle of an exchange notices within a second.
-const ENDING: Duration = Duration::from_secs(3);
-
 /// libcurl on a thread of its own.
 pub struct CurlTransport {
-    /// `None` once no more will come.
-    jobs: Option<SyncSender<Job>>,
-    /// Whether nobody waits for an answer any more.
-    abandoned: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-    /// Closed once each of the threads has ended.
-    ended: Mutex<Receiver<Infallible>>,
+    jobs: SyncSender<Job>,
+    /// Dropped after the jobs: without them each of the threads ends.
+    _threads: Threads,
 }
 
 struct Job {
@@ -74,43 +66,14 @@ impl CurlTransport {
     pub fn new(network: NetworkOptions, connections: usize) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(1);
         let queue = Arc::new(Mutex::new(queue));
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let (until_ended, ended) = sync_channel(0);
-        let mut threads = Vec::with_capacity(connections.max(1));
-        for _ in 0..connections.max(1) {
+        let threads = Threads::start(connections.max(1), |abandoned| {
             let (queue, network) = (Arc::clone(&queue), network.clone());
-            let (abandoned, until_ended) = (Arc::clone(&abandoned), until_ended.clone());
-            let thread = std::thread::Builder::new()
-                .name("receiver".into())
-                .spawn(move || {
-                    let _until_ended: SyncSender<Infallible> = until_ended;
-                    work(&queue, &network, &abandoned);
-                })?;
-            threads.push(thread);
-        }
+            move || work(&queue, &network, &abandoned)
+        })?;
         Ok(CurlTransport {
-            jobs: Some(jobs),
-            abandoned,
-            threads,
-            ended: Mutex::new(ended),
+            jobs,
+            _threads: threads,
         })
-    }
-}
-
-impl Drop for CurlTransport {
-    /// Ends the threads, and waits for that. A program that ends takes down what OpenSSL
-    /// has in common: a thread that closes its connection at that moment would crash it, and
-    /// a good run would end with a signal instead of its exit code.
-    fn drop(&mut self) {
-        self.abandoned.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Err(RecvTimeoutError::Disconnected) = ended.recv_timeout(ENDING) {
-            for thread in self.threads.drain(..) {
-                // One that broke off has told so.
-                let _ = thread.join();
-            }
-        }
     }
 }
 
@@ -119,13 +82,12 @@ impl Transport for CurlTransport {
     async fn send(&self, request: Request) -> Result<Reply, Fault> {
         let gone = || Fault::new(FaultKind::Other, "the program's HTTP thread has ended");
         let (answer, reply) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         // The queue holds one request; a second one waits without blocking the runtime.
-        match jobs.try_send(Job { request, answer }) {
+        match self.jobs.try_send(Job { request, answer }) {
             Ok(()) => {}
             Err(TrySendError::Disconnected(_)) => return Err(gone()),
             Err(TrySendError::Full(job)) => {
-                let jobs = jobs.clone();
+                let jobs = self.jobs.clone();
                 tokio::task::spawn_blocking(move || jobs.send(job))
                     .await
                     .map_err(|_| gone())?
@@ -609,19 +571,6 @@ impl Handler for Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn no_thread_outlives_its_transport() {
-        for _ in 0..50 {
-            let transport = CurlTransport::new(NetworkOptions::default(), 4).unwrap();
-            // Each of them has it, too.
-            let abandoned = Arc::clone(&transport.abandoned);
-            drop(transport);
-            assert_eq!(Arc::strong_count(&abandoned), 1);
-        }
-    }
-
     #[test]
     fn a_name_is_looked_up_beside_the_thread_that_counts_the_time() {
         assert!(curl::Version::get().feature_async_dns());
